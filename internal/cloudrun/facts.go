@@ -1,0 +1,147 @@
+package cloudrun
+
+import (
+	"strings"
+	"time"
+
+	"cloud.google.com/go/run/apiv2/runpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"cloud-run-orchestrator/internal/lifecycle"
+)
+
+// completed is the type of the condition that tells how an execution or a task ended.
+const completed = "Completed"
+
+// timeoutWords are in the message of a task whose attempt took longer than its timeout.
+const timeoutWords = "The configured timeout was reached"
+
+func facts(e *runpb.Execution) lifecycle.Facts {
+	end := condition(e.GetConditions(), completed)
+	f := lifecycle.Facts{
+		Name:        clean(e.GetName(), maxName),
+		StartedAt:   timeOf(e.GetStartTime()),
+		CompletedAt: timeOf(e.GetCompletionTime()), // alone: a condition may show the end before all counts do
+		TaskCount:   int(e.GetTaskCount()),
+		Progress: lifecycle.Progress{
+			Running:   int(e.GetRunningCount()),
+			Succeeded: int(e.GetSucceededCount()),
+			Failed:    int(e.GetFailedCount()),
+			Cancelled: int(e.GetCancelledCount()),
+			Retried:   int(e.GetRetriedCount()),
+		},
+		CancelledBy: end.GetExecutionReason() == runpb.Condition_CANCELLED,
+		Message:     words(end.GetMessage()),
+		LogURI:      clean(e.GetLogUri(), maxURI),
+		Job:         jobFacts(e),
+	}
+	if created := timeOf(e.GetCreateTime()); created != nil {
+		f.CreatedAt = *created
+	}
+	f.Marker, f.EnvHidden = marker(e.GetTemplate().GetContainers())
+	return f
+}
+
+func jobFacts(e *runpb.Execution) lifecycle.JobFacts {
+	template := e.GetTemplate()
+	job, _, _ := strings.Cut(e.GetName(), "/executions/") // Execution.job may be the short name
+	j := lifecycle.JobFacts{
+		Job:         clean(job, maxName),
+		MaxRetries:  int(template.GetMaxRetries()),
+		Parallelism: int(e.GetParallelism()),
+		Timeout:     template.GetTimeout().AsDuration(),
+	}
+	for i, container := range template.GetContainers() {
+		j.Containers = append(j.Containers, clean(container.GetName(), maxName))
+		if i == 0 {
+			j.Image = clean(container.GetImage(), maxName)
+		}
+	}
+	return j
+}
+
+// marker finds our variable in any container. hidden says that no container shows any environment.
+func marker(containers []*runpb.Container) (value string, hidden bool) {
+	hidden = true
+	for _, container := range containers {
+		for _, v := range container.GetEnv() {
+			hidden = false
+			if v.GetName() == lifecycle.MarkerEnv && value == "" {
+				value = clean(v.GetValue(), maxName)
+			}
+		}
+	}
+	return value, hidden
+}
+
+func taskFacts(t *runpb.Task) lifecycle.TaskFacts {
+	end := condition(t.GetConditions(), completed)
+	f := lifecycle.TaskFacts{
+		Index:       int(t.GetIndex()),
+		StartedAt:   timeOf(t.GetStartTime()),
+		CompletedAt: timeOf(t.GetCompletionTime()),
+		Retried:     int(t.GetRetried()),
+		Message:     words(end.GetMessage()),
+		LogURI:      clean(t.GetLogUri(), maxURI),
+	}
+	if result := t.GetLastAttemptResult(); result != nil && hasEnded(t, end) && !interrupted(result, end) {
+		addResult(&f, result, end)
+	}
+	return f
+}
+
+// hasEnded: a task that Cloud Run itself tries again shows the result of the attempt before while the next one runs.
+func hasEnded(t *runpb.Task, end *runpb.Condition) bool {
+	return timeOf(t.GetCompletionTime()) != nil ||
+		end.GetState() == runpb.Condition_CONDITION_FAILED || end.GetState() == runpb.Condition_CONDITION_SUCCEEDED
+}
+
+// interrupted: what a cancelled task leaves behind is not the result of its work.
+func interrupted(result *runpb.TaskAttemptResult, end *runpb.Condition) bool {
+	return codes.Code(result.GetStatus().GetCode()) == codes.Canceled || end.GetExecutionReason() == runpb.Condition_CANCELLED
+}
+
+func addResult(f *lifecycle.TaskFacts, result *runpb.TaskAttemptResult, end *runpb.Condition) {
+	f.HasResult = true
+	if m := result.GetStatus().GetMessage(); m != "" {
+		f.Message = words(m)
+	}
+	f.OK = codes.Code(result.GetStatus().GetCode()) == codes.OK && result.GetExitCode() == 0 && result.GetTermSignal() == 0 &&
+		end.GetState() != runpb.Condition_CONDITION_FAILED // an empty result would else look like success
+	exit, signal := int(result.GetExitCode()), int(result.GetTermSignal())
+	if f.OK || exit != 0 { // a failure with exit code 0 is one without an exit code: the field is only unset
+		f.ExitCode = &exit
+	}
+	if signal != 0 {
+		f.Signal = &signal
+	}
+	if !f.OK {
+		f.TimedOut = strings.Contains(f.Message, timeoutWords)
+		f.OutOfMemory = mentionsMemory(f.Message)
+	}
+}
+
+// mentionsMemory guesses from the words that Cloud Run uses for services. How it reports a job's task has not been seen on the real service yet.
+func mentionsMemory(message string) bool {
+	m := strings.ToLower(message)
+	return strings.Contains(m, "memory limit") || strings.Contains(m, "out of memory")
+}
+
+func condition(conditions []*runpb.Condition, kind string) *runpb.Condition {
+	for _, c := range conditions {
+		if c.GetType() == kind {
+			return c
+		}
+	}
+	return nil
+}
+
+// timeOf is nil for a time that is absent, or out of range.
+func timeOf(t *timestamppb.Timestamp) *time.Time {
+	if !t.IsValid() {
+		return nil
+	}
+	at := t.AsTime()
+	return &at
+}
