@@ -1,0 +1,51 @@
+package functions
+
+import (
+	"context"
+	"net/http"
+
+	"cloud-run-orchestrator/internal/api"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+type tickRequest struct {
+	Body *struct{} `doc:"nothing"`
+}
+
+// tickRoutes are called by Cloud Scheduler, the wake queue or the local ticker, as a caller that may do nothing else.
+// A tick may be repeated, overlap another, or be killed anywhere.
+func (f *Functions) tickRoutes() {
+	const root = "/" + api.FunctionTick
+	register(f, huma.Operation{
+		OperationID: "tick", Method: http.MethodPost, Path: root,
+		Summary: "Move everything that is due", Description: "Answers 500 when a phase failed; the report is complete all the same, and the other phases ran.",
+	}, f.tick)
+	tick := f.api.OpenAPI().Paths[root].Post
+	tick.Responses["500"] = &huma.Response{Description: "A phase failed", Content: tick.Responses["200"].Content}
+}
+
+// tick answers with the report in both cases, so that the scheduler's metric shows a failure and a person sees what failed.
+func (f *Functions) tick(ctx context.Context, _ *tickRequest) (*coded[api.TickReport], error) {
+	report, err := f.engine.Tick(ctx)
+	if err != nil {
+		id := f.fail(ctx, "tick", err)
+		if len(report.Errors) == 0 {
+			report.Errors = append(report.Errors, tickError(err, id))
+		}
+	}
+	status := http.StatusOK
+	if len(report.Errors) > 0 {
+		status = http.StatusInternalServerError
+	}
+	return &coded[api.TickReport]{Status: status, Body: encodeReport(report)}, nil
+}
+
+// tickError is for a tick that failed before its phases could say anything.
+func tickError(err error, id string) string {
+	status, words := statusOf(err)
+	if status == http.StatusInternalServerError {
+		return internalProblem(id).Detail + "; its log has the details under the id " + id
+	}
+	return words
+}
