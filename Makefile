@@ -1,0 +1,61 @@
+SHELL := bash
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+ORCHESTRATOR_IMAGE ?= cloud-run-orchestrator:local
+# The version above is enough: Go's own stamp fails in a checkout that belongs to somebody else.
+GOFLAGS ?= -buildvcs=false
+export VERSION ORCHESTRATOR_IMAGE GOFLAGS
+
+PROGRAMS := ./functions/server ./local/examples/primes ./local/orchestrator ./migrations/migrate
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+COMPOSE := local/scripts/compose.sh
+
+.PHONY: help deps build demo run test test-race bench lint fmt image up down compose-test
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what is missing: PostgreSQL (apt-get, brew); Go is only checked
+	@local/scripts/deps.sh
+
+build: ## build the programs into bin/
+	go build -ldflags "-X main.release=$(VERSION)" -o bin/ $(PROGRAMS)
+
+demo: deps ## count the primes below 1,000,000,000 with 200 real processes, and check the sum
+	@local/scripts/quietly.sh building $(MAKE) --no-print-directory build
+	@./bin/orchestrator demo
+
+run: build ## run the whole orchestrator on http://localhost:8080
+	@./bin/orchestrator run
+
+test: deps ## run every test on PostgreSQL servers of its own
+	go test -shuffle=on -count=1 ./...
+
+test-race: ## the same under the race detector
+	@local/scripts/deps.sh --race
+	go test -race -shuffle=on -count=1 ./...
+
+bench: deps ## measure a run of 10,000 separate tasks and an idle tick, on a durable PostgreSQL
+	TESTDB_DURABLE=1 go test -run '^$$' -bench . ./internal/engine
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l functions internal local migrations); \
+	  if [ -n "$$unformatted" ]; then printf 'run "make fmt" for:\n%s\n' "$$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+fmt: ## format the code
+	gofmt -w functions internal local migrations
+
+image: ## build the container image
+	docker build --build-arg VERSION=$(VERSION) --tag $(ORCHESTRATOR_IMAGE) .
+
+up: image ## start everything in containers, in mock mode unless the environment says otherwise
+	$(COMPOSE) up -d
+
+down: ## stop the containers; their data is kept
+	$(COMPOSE) --profile emulator down
+
+compose-test: image ## try the containers from the outside: quick start, emulator, live settings
+	@local/scripts/compose-test.sh
