@@ -216,7 +216,8 @@ func (e *Engine) judge(ctx context.Context, s sighting, rows map[uuid.UUID]store
 func (e *Engine) settleUnknown(ctx context.Context, now time.Time, f found, seen map[uuid.UUID][]lifecycle.Facts) (moved int, err error) {
 	var errs []error
 	var named []store.Named
-	var lost []lifecycle.Execution
+	var lost, waiting []lifecycle.Execution
+	soonest := e.Claim
 	kinds := map[uuid.UUID]lifecycle.RecoveryKind{}
 	for row, facts := range seen { // a name is a fact, also of a row that somebody else has claimed
 		named = append(named, store.Named{ID: row, Send: sendOf(f.ours, row, facts[0].Name), Name: facts[0].Name})
@@ -229,12 +230,14 @@ func (e *Engine) settleUnknown(ctx context.Context, now time.Time, f found, seen
 		switch r.Kind {
 		case lifecycle.RecoverFound:
 		case lifecycle.RecoverWait:
-			errs = append(errs, e.Store.Release(ctx, []uuid.UUID{x.ID}, x.Claim, max(r.NextAt.Sub(now), time.Second), waitsFor(f)))
+			waiting = append(waiting, x)
+			soonest = min(soonest, max(r.NextAt.Sub(now), time.Second))
 		default:
 			lost = append(lost, x)
 			kinds[x.ID] = r.Kind
 		}
 	}
+	errs = append(errs, e.Store.Release(ctx, ids(waiting), claimOf(waiting), soonest, waitsFor(f)))
 	if len(named) > 0 {
 		done, err := e.Store.RecordNamed(ctx, named, 0)
 		moved += len(done)
