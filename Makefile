@@ -16,27 +16,30 @@ COMPOSE := local/scripts/compose.sh
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## install what is missing: PostgreSQL (apt-get, brew); Go is only checked
-	@local/scripts/deps.sh
+deps: ## install what any target below misses: PostgreSQL, curl, gcc (apt-get, brew); Go is only checked
+	@local/scripts/deps.sh curl gcc
 
 build: ## build the programs into bin/
 	go build -ldflags "-X main.release=$(VERSION)" -o bin/ $(PROGRAMS)
 
-demo: deps ## count the primes below 1,000,000,000 with 200 real processes, and check the sum
+demo: ## count the primes below 1,000,000,000 with 200 real processes, and check the sum
+	@local/scripts/deps.sh
 	@local/scripts/quietly.sh building $(MAKE) --no-print-directory build
 	@./bin/orchestrator demo
 
 run: build ## run the whole orchestrator on http://localhost:8080
 	@./bin/orchestrator run
 
-test: deps ## run every test on PostgreSQL servers of its own
+test: ## run every test on PostgreSQL servers of its own
+	@local/scripts/deps.sh curl
 	go test -shuffle=on -count=1 ./...
 
 test-race: ## the same under the race detector
-	@local/scripts/deps.sh --race
+	@local/scripts/deps.sh curl gcc
 	go test -race -shuffle=on -count=1 ./...
 
-bench: deps ## measure a run of 10,000 separate tasks and an idle tick, on a durable PostgreSQL
+bench: ## measure a run of 10,000 separate tasks and an idle tick, on a durable PostgreSQL
+	@local/scripts/deps.sh
 	TESTDB_DURABLE=1 go test -run '^$$' -bench . ./internal/engine
 
 lint: ## gofmt, go vet, staticcheck

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing for the build, the demo and the tests, where it may do so without asking; else it says what to install.
-# Usage: deps.sh [--race]    also what Go's race detector needs
+# Installs what is missing, where it may do so without asking; else it says what to install. Everything needs PostgreSQL's server programs.
+# Usage: deps.sh [curl] [gcc]    also the README's curl, also the C compiler that Go's race detector needs
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -63,17 +63,22 @@ apt_postgres() {
 
 install_missing() {
 	if command -v apt-get >/dev/null; then
-		may_be_root || fail "missing: $*; install with: sudo apt-get install -y ${*/compiler/gcc libc6-dev}"
+		may_be_root || fail "missing: $*; install with: sudo apt-get install -y ${*/gcc/gcc libc6-dev}"
 		apt_update
 		for need in "$@"; do
 			case $need in
 			postgresql) apt_postgres ;;
-			compiler) apt_install gcc libc6-dev ;;
+			gcc) apt_install gcc libc6-dev ;;
+			curl) apt_install curl ;;
 			esac
 		done
 	elif command -v brew >/dev/null; then
-		case " $* " in *" compiler "*) fail "a C compiler is missing; install it with: xcode-select --install" ;; esac
-		brew install --quiet postgresql@17 </dev/null
+		for need in "$@"; do
+			case $need in
+			postgresql) brew install --quiet postgresql@17 </dev/null ;;
+			*) fail "$need is missing; install it with: xcode-select --install" ;;
+			esac
+		done
 	else
 		fail "missing: $*; install it with this system's package manager (PostgreSQL $oldest_postgres or newer with its server programs)"
 	fi
@@ -82,6 +87,8 @@ install_missing() {
 check_go
 missing=()
 has_postgres || missing+=(postgresql)
-if [ "${1:-}" = --race ] && ! command -v "${CC:-gcc}" >/dev/null; then missing+=(compiler); fi
+for program in "$@"; do
+	command -v "$program" >/dev/null || missing+=("$program")
+done
 [ ${#missing[@]} = 0 ] || install_missing "${missing[@]}"
 has_postgres || fail "PostgreSQL's server programs are still not found after the installation; looked in PATH and where packages put them"
