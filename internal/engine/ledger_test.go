@@ -264,8 +264,10 @@ func TestLostAnswersInARowCloseALocationButForOneTry(t *testing.T) {
 	w.simple("deaf", "ok", 40)
 	w.disturb("RunJob", emulator.Fault{Before: status.Error(codes.Unavailable, "no answer")})
 	run := w.trigger("deaf")
-	if _, err := w.tick(); err != nil {
-		t.Fatal(err)
+	for w.run.Calls().Count["RunJob"] < 3 { // on a busy machine one tick has the time for two
+		if _, err := w.tick(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if n := w.run.Calls().Count["RunJob"]; n > 5 {
 		t.Errorf("%d calls were made into the dark", n)
