@@ -11,7 +11,7 @@ PROGRAMS := ./functions/server ./local/examples/primes ./local/orchestrator ./mi
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 COMPOSE := local/scripts/compose.sh
 
-.PHONY: help deps build demo run test test-race bench lint fmt image up down compose-test
+.PHONY: help deps build demo run test test-race crash-test bench lint fmt image up down compose-test
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ test: ## run every test on PostgreSQL servers of its own
 test-race: ## the same under the race detector
 	@local/scripts/deps.sh curl gcc
 	go test -race -shuffle=on -count=1 ./...
+
+crash-test: ## kill a real process at every commit and call; PAIRS=sample adds 3 minutes of pairs, PAIRS=all all of them, resumable
+	@local/scripts/deps.sh
+	set -o pipefail; go test ./internal/e2e -run TestADeathAnywhere -count=1 -v -timeout 6h -crash.points 0 \
+	  -crash.pairs "$(if $(filter sample,$(PAIRS)),3m,$(PAIRS))" $(if $(filter all,$(PAIRS)),-crash.done $(CURDIR)/bin/pairs-that-held-$(VERSION)) \
+	  | grep --line-buffered -v -E '^ *(=== |--- PASS: [^ ]*/)'
 
 bench: ## measure a run of 10,000 separate tasks and an idle tick, on a durable PostgreSQL
 	@local/scripts/deps.sh
