@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,7 +22,9 @@ type Limits struct {
 }
 
 // RealLimits are those of Cloud Run.
-func RealLimits() Limits { return Limits{Run: 180, Read: 3000, Running: 1000} }
+func RealLimits() Limits {
+	return Limits{Run: runQuota.real, Read: readQuota.real, Running: runningQuota.real}
+}
 
 // ParseLimits reads limits as a person writes them: on, off, or the real ones with some changed, as in run=60,read=600,running=off.
 func ParseLimits(text string) (Limits, error) {
@@ -64,13 +67,16 @@ func (l Limits) String() string {
 }
 
 // quota is one of Cloud Run's, in its words.
-type quota struct{ metric, name, limit, per string }
+type quota struct {
+	metric, name, limit, per string
+	real                     int
+}
 
 var (
-	runQuota     = quota{"run.googleapis.com/job_run_requests", "Job run requests", "JobRunRequestsPerMinutePerProjectRegion", "Job run requests per minute per region"}
-	readQuota    = quota{"run.googleapis.com/read_regional", "Read requests", "ReadPerMinutePerProjectRegion", "Read requests per minute per region"}
-	writeQuota   = quota{"run.googleapis.com/write_regional", "Write requests", "WritePerMinutePerProjectRegion", "Write requests per minute per region"}
-	runningQuota = quota{"run.googleapis.com/running_executions", "Running job executions", "RunningExecutionsPerProjectRegion", "Running job executions per region"}
+	runQuota     = quota{"run.googleapis.com/job_run_requests", "Job run requests", "JobRunRequestsPerMinutePerProjectRegion", "Job run requests per minute per region", 180}
+	readQuota    = quota{"run.googleapis.com/read_regional", "Read requests", "ReadPerMinutePerProjectRegion", "Read requests per minute per region", 3000}
+	writeQuota   = quota{"run.googleapis.com/write_regional", "Write requests", "WritePerMinutePerProjectRegion", "Write requests per minute per region", 180}
+	runningQuota = quota{"run.googleapis.com/running_executions", "Running job executions", "RunningExecutionsPerProjectRegion", "Running job executions per region", 1000}
 )
 
 // quotaOf is the quota that a method uses up.
@@ -113,8 +119,8 @@ type limiter struct {
 }
 
 type bucket struct {
-	calls float64 // that it has left
-	at    time.Time
+	left time.Duration // up to a minute, of which each call costs its share
+	at   time.Time
 }
 
 func newLimiter(l Limits) *limiter { return &limiter{Limits: l, buckets: map[string]*bucket{}} }
@@ -133,7 +139,7 @@ func (l *limiter) perMinute(q quota) int {
 // admit takes a call out of its bucket, or refuses it.
 func (l *limiter) admit(c Call, now time.Time) error {
 	q := quotaOf(c.Method)
-	limit := float64(l.perMinute(q))
+	limit := l.perMinute(q)
 	if limit == 0 {
 		return nil
 	}
@@ -143,25 +149,22 @@ func (l *limiter) admit(c Call, now time.Time) error {
 	defer l.mu.Unlock()
 	b := l.buckets[key]
 	if b == nil {
-		b = &bucket{calls: limit, at: now}
+		b = &bucket{left: time.Minute, at: now}
 		l.buckets[key] = b
 	}
 	if passed := now.Sub(b.at); passed > 0 {
-		b.calls, b.at = min(limit, b.calls+passed.Minutes()*limit), now
+		b.left, b.at = min(time.Minute, b.left+passed), now
 	}
-	if b.calls < 1 {
+	cost := time.Minute / time.Duration(limit)
+	if b.left < cost {
 		return l.refusal(c)
 	}
-	b.calls--
+	b.left -= cost
 	return nil
 }
 
 // refusal is what a limit answers to a call. One that is off speaks like the real one.
 func (l *limiter) refusal(c Call) error {
 	q := quotaOf(c.Method)
-	limit := l.perMinute(q)
-	if limit == 0 {
-		limit = newLimiter(RealLimits()).perMinute(q)
-	}
-	return q.refusal(limit, c.Name)
+	return q.refusal(cmp.Or(l.perMinute(q), q.real), c.Name)
 }
