@@ -19,15 +19,16 @@ func mayImport() map[string][]string {
 		"internal/api":          {},
 		"internal/app":          {"functions", "internal/cloudrun", "internal/cloudsql", "internal/config", "internal/emulator", "internal/engine", "internal/lifecycle", "internal/localpg", "internal/store", "internal/workflow", "migrations"},
 		"internal/cli":          {"internal/api", "internal/workflow"},
-		"internal/cloudrun":     {"internal/lifecycle"},
+		"internal/cloudrun":     {"internal/crash", "internal/lifecycle"},
 		"internal/cloudsql":     {},
 		"internal/config":       {"internal/lifecycle"},
+		"internal/crash":        {},
 		"internal/emulator":     {},
 		"internal/e2e":          {}, // tests only
-		"internal/engine":       {"internal/cloudrun", "internal/lifecycle", "internal/store", "internal/workflow"},
+		"internal/engine":       {"internal/cloudrun", "internal/crash", "internal/lifecycle", "internal/store", "internal/workflow"},
 		"internal/lifecycle":    {"internal/workflow"},
 		"internal/localpg":      {},
-		"internal/store":        {"internal/lifecycle"},
+		"internal/store":        {"internal/crash", "internal/lifecycle"},
 		"internal/testdb":       {"internal/lifecycle", "internal/localpg", "migrations"},
 		"internal/workflow":     {},
 		"local/examples/primes": {},
@@ -156,11 +157,12 @@ func TestDecisionsDoNotReadTheClock(t *testing.T) {
 	}
 }
 
-// Settings come through config, which the mains hand the environment to. The emulator reads it for what its tasks inherit, testdb for the tests' server.
+// Settings come through config, which the mains hand the environment to. The emulator reads it for what its tasks inherit, testdb for the tests' server,
+// and crash, in builds for tests, for where to die.
 func TestOnlyMainsReadTheEnvironment(t *testing.T) {
 	t.Parallel()
 	for _, f := range productionFiles(t) {
-		if f.ast.Name.Name != "main" && f.dir != "internal/emulator" && f.dir != "internal/testdb" {
+		if f.ast.Name.Name != "main" && f.dir != "internal/emulator" && f.dir != "internal/testdb" && f.dir != "internal/crash" {
 			f.refuse(t, "os", "take getenv as an argument", "Getenv", "LookupEnv", "Environ", "ExpandEnv")
 		}
 	}

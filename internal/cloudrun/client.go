@@ -149,7 +149,7 @@ func (c *Client) share(ctx context.Context, conn *grpc.ClientConn) error {
 
 // dialOptions are those of every connection that we make ourselves.
 func dialOptions() []grpc.DialOption {
-	return []grpc.DialOption{
+	return append(mortal(),
 		// Nobody may switch on retries from outside, in a DNS record for instance.
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(),
@@ -159,7 +159,7 @@ func dialOptions() []grpc.DialOption {
 			Backoff:           grpcbackoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second},
 			MinConnectTimeout: 10 * time.Second,
 		}),
-	}
+	)
 }
 
 // anySize lets answers be large: a page of executions carries every execution's environment.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"cloud-run-orchestrator/internal/crash"
 	"cloud-run-orchestrator/internal/lifecycle"
 )
 
@@ -72,7 +73,7 @@ func (t *turn) over() bool {
 func (e *Engine) Tick(ctx context.Context) (Report, error) {
 	begun := time.Now()
 	stop := ctx.Done()
-	ctx = context.WithoutCancel(ctx)
+	ctx = crash.During(context.WithoutCancel(ctx), "tick")
 	var r Report
 	here, err := e.Store.BeginTick(ctx)
 	if err != nil {
@@ -202,7 +203,7 @@ func (tk *tick) phase(ctx context.Context, p phase, now time.Time) (moved int, c
 	began := time.Now()
 	until := began.Add(tk.left() / 4)
 	t := &turn{now: now, spent: func() bool { return !time.Now().Before(until) || tk.stopped() }}
-	moved, err = p.run(ctx, t)
+	moved, err = p.run(crash.During(ctx, p.name), t)
 	tk.add(PhaseReport{p.name, moved, time.Since(began)})
 	tk.report.Finished = append(tk.report.Finished, t.finished...)
 	return moved, t.cut, err

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cloud-run-orchestrator/internal/crash"
 	"cloud-run-orchestrator/internal/lifecycle"
 	"cloud-run-orchestrator/internal/store"
 	"cloud-run-orchestrator/internal/workflow"
@@ -25,6 +26,7 @@ type Trigger struct {
 
 // Trigger makes a run. With a Key that was used before it returns that run and replayed, or ErrConflict when the body differs.
 func (e *Engine) Trigger(ctx context.Context, t Trigger) (run lifecycle.Run, replayed bool, err error) {
+	ctx = crash.During(ctx, "request")
 	for range 5 { // a definition applied between reading and writing is read again
 		w, err := e.Workflow(ctx, t.Workflow)
 		if err != nil {
@@ -106,6 +108,7 @@ func paramsFault(err error) error {
 // Cancel asks a run to stop: unsent work ends, live executions are cancelled by the ticks that follow. ErrConflict when the run is final.
 // A run that is stopping already stays as it is, without error.
 func (e *Engine) Cancel(ctx context.Context, ref, reason, actor string) (lifecycle.Run, error) {
+	ctx = crash.During(ctx, "request")
 	run, err := e.find(ctx, ref)
 	if err != nil {
 		return run, err

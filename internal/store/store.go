@@ -53,6 +53,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Dial != nil {
 		cfg.ConnConfig.DialFunc = o.Dial
 	}
+	mortal(cfg.ConnConfig)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connection pool: %w", err)
