@@ -62,7 +62,7 @@ func TestClose_ends_a_connection_of_its_own(t *testing.T) {
 func TestClient_tells_who_it_is(t *testing.T) {
 	t.Parallel()
 	s := &script{get: func(context.Context, *runpb.GetExecutionRequest) (*runpb.Execution, error) {
-		return &runpb.Execution{}, nil
+		return &runpb.Execution{Name: anExecution}, nil
 	}}
 	c := clientOf(t, Options{Endpoint: s.listen(t), UserAgent: "orchestrator/1.2"})
 	if _, err := c.Get(t.Context(), anExecution); err != nil {

@@ -1,11 +1,13 @@
 package cloudrun
 
 import (
+	"math"
 	"strings"
 	"time"
 
 	"cloud.google.com/go/run/apiv2/runpb"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"cloud-run-orchestrator/internal/lifecycle"
@@ -17,40 +19,44 @@ const completed = "Completed"
 // timeoutWords are in the message of a task whose attempt took longer than its timeout.
 const timeoutWords = "The configured timeout was reached"
 
-func facts(e *runpb.Execution) lifecycle.Facts {
+// facts are what an execution of the job says, under its name in the job's form. ok is false when it is none of the job's.
+func facts(job string, e *runpb.Execution) (f lifecycle.Facts, ok bool) {
+	name, ok := executionOf(job, e.GetName())
+	if !ok {
+		return lifecycle.Facts{}, false
+	}
 	end := condition(e.GetConditions(), completed)
-	f := lifecycle.Facts{
-		Name:        clean(e.GetName(), maxName),
+	f = lifecycle.Facts{
+		Name:        name,
 		StartedAt:   timeOf(e.GetStartTime()),
 		CompletedAt: timeOf(e.GetCompletionTime()), // alone: a condition may show the end before all counts do
-		TaskCount:   int(e.GetTaskCount()),
+		TaskCount:   count(e.GetTaskCount()),
 		Progress: lifecycle.Progress{
-			Running:   int(e.GetRunningCount()),
-			Succeeded: int(e.GetSucceededCount()),
-			Failed:    int(e.GetFailedCount()),
-			Cancelled: int(e.GetCancelledCount()),
-			Retried:   int(e.GetRetriedCount()),
+			Running:   count(e.GetRunningCount()),
+			Succeeded: count(e.GetSucceededCount()),
+			Failed:    count(e.GetFailedCount()),
+			Cancelled: count(e.GetCancelledCount()),
+			Retried:   count(e.GetRetriedCount()),
 		},
 		CancelledBy: end.GetExecutionReason() == runpb.Condition_CANCELLED,
 		Message:     words(end.GetMessage()),
 		LogURI:      clean(e.GetLogUri(), maxURI),
-		Job:         jobFacts(e),
+		Job:         jobFacts(job, e),
 	}
 	if created := timeOf(e.GetCreateTime()); created != nil {
 		f.CreatedAt = *created
 	}
 	f.Marker, f.EnvHidden = marker(e.GetTemplate().GetContainers())
-	return f
+	return f, true
 }
 
-func jobFacts(e *runpb.Execution) lifecycle.JobFacts {
+func jobFacts(job string, e *runpb.Execution) lifecycle.JobFacts {
 	template := e.GetTemplate()
-	job, _, _ := strings.Cut(e.GetName(), "/executions/") // Execution.job may be the short name
 	j := lifecycle.JobFacts{
-		Job:         clean(job, maxName),
-		MaxRetries:  int(template.GetMaxRetries()),
-		Parallelism: int(e.GetParallelism()),
-		Timeout:     template.GetTimeout().AsDuration(),
+		Job:         job,
+		MaxRetries:  count(template.GetMaxRetries()),
+		Parallelism: count(e.GetParallelism()),
+		Timeout:     timeout(template.GetTimeout()),
 	}
 	for i, container := range template.GetContainers() {
 		j.Containers = append(j.Containers, clean(container.GetName(), maxName))
@@ -81,7 +87,7 @@ func taskFacts(t *runpb.Task) lifecycle.TaskFacts {
 		Index:       int(t.GetIndex()),
 		StartedAt:   timeOf(t.GetStartTime()),
 		CompletedAt: timeOf(t.GetCompletionTime()),
-		Retried:     int(t.GetRetried()),
+		Retried:     count(t.GetRetried()),
 		Message:     words(end.GetMessage()),
 		LogURI:      clean(t.GetLogUri(), maxURI),
 	}
@@ -135,6 +141,17 @@ func condition(conditions []*runpb.Condition, kind string) *runpb.Condition {
 		}
 	}
 	return nil
+}
+
+// count is a number of things: a negative one is none.
+func count(n int32) int { return max(int(n), 0) }
+
+// timeout is 0 for a duration that is absent, and for one that cannot be: negative, or longer than the database's seconds reach.
+func timeout(d *durationpb.Duration) time.Duration {
+	if !d.IsValid() || d.AsDuration() < 0 || d.GetSeconds() > math.MaxInt32 {
+		return 0
+	}
+	return d.AsDuration()
 }
 
 // timeOf is nil for a time that is absent, or out of range.

@@ -1,6 +1,7 @@
 package cloudrun
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -34,9 +35,20 @@ func end(state runpb.Condition_State, reason runpb.Condition_ExecutionReason, me
 	return []*runpb.Condition{{Type: "Started", State: runpb.Condition_CONDITION_SUCCEEDED, Message: "started"}, c}
 }
 
+// factsOf are the facts of an execution of aJob, whatever the test says of it, under the name anExecution.
+func factsOf(t *testing.T, e *runpb.Execution) lifecycle.Facts {
+	t.Helper()
+	e.Name = anExecution
+	f, ok := facts(aJob, e)
+	if !ok || f.Name != anExecution || f.Job.Job != aJob {
+		t.Fatalf("%s of %s, ok %t", f.Name, f.Job.Job, ok)
+	}
+	return f
+}
+
 func TestFacts_are_what_the_execution_says(t *testing.T) {
 	t.Parallel()
-	got := facts(&runpb.Execution{
+	got := factsOf(t, &runpb.Execution{
 		Name: anExecution, Job: "report", Parallelism: 7, TaskCount: 9,
 		CreateTime: timestamppb.New(created), StartTime: timestamppb.New(began), CompletionTime: timestamppb.New(ended),
 		RunningCount: 1, SucceededCount: 2, FailedCount: 3, CancelledCount: 4, RetriedCount: 5,
@@ -71,8 +83,7 @@ func TestFacts_bear_what_is_missing_or_new(t *testing.T) {
 		in   *runpb.Execution
 		want lifecycle.Facts
 	}{
-		{"nothing at all", &runpb.Execution{}, lifecycle.Facts{EnvHidden: true}},
-		{"a name alone", &runpb.Execution{Name: anExecution}, lifecycle.Facts{Name: anExecution, EnvHidden: true, Job: lifecycle.JobFacts{Job: aJob}}},
+		{"nothing but a name", &runpb.Execution{}, lifecycle.Facts{EnvHidden: true}},
 		{"times that cannot be", &runpb.Execution{CreateTime: outOfTime, StartTime: outOfTime, CompletionTime: outOfTime}, lifecycle.Facts{EnvHidden: true}},
 		{"an end without its time is not an end yet", &runpb.Execution{TaskCount: 1, SucceededCount: 1, Conditions: end(runpb.Condition_CONDITION_SUCCEEDED, 0, "done")},
 			lifecycle.Facts{EnvHidden: true, TaskCount: 1, Progress: lifecycle.Progress{Succeeded: 1}, Message: "done"}},
@@ -82,6 +93,14 @@ func TestFacts_bear_what_is_missing_or_new(t *testing.T) {
 			lifecycle.Facts{EnvHidden: true}},
 		{"a reason that is not known yet", &runpb.Execution{Conditions: end(runpb.Condition_CONDITION_FAILED, reasonOfTomorrow, "late")},
 			lifecycle.Facts{EnvHidden: true, Message: "late"}},
+		{"an end before the start", &runpb.Execution{StartTime: timestamppb.New(ended), CompletionTime: timestamppb.New(began)},
+			lifecycle.Facts{EnvHidden: true, StartedAt: &ended, CompletedAt: &began}},
+		{"counts below zero", &runpb.Execution{TaskCount: -1, RunningCount: -1, SucceededCount: -1, FailedCount: -1, CancelledCount: -1, RetriedCount: math.MinInt32, Parallelism: -1,
+			Template: &runpb.TaskTemplate{Retries: &runpb.TaskTemplate_MaxRetries{MaxRetries: -1}, Timeout: durationpb.New(-time.Second)}}, lifecycle.Facts{EnvHidden: true}},
+		{"the largest counts, and a timeout that no column of seconds holds", &runpb.Execution{TaskCount: math.MaxInt32, RetriedCount: math.MaxInt32,
+			Template: &runpb.TaskTemplate{Timeout: &durationpb.Duration{Seconds: 1 << 32}}},
+			lifecycle.Facts{EnvHidden: true, TaskCount: math.MaxInt32, Progress: lifecycle.Progress{Retried: math.MaxInt32}}},
+		{"a timeout that is no duration", &runpb.Execution{Template: &runpb.TaskTemplate{Timeout: &durationpb.Duration{Seconds: 1, Nanos: -1}}}, lifecycle.Facts{EnvHidden: true}},
 		{"a state and a common reason that are not known yet", &runpb.Execution{Conditions: []*runpb.Condition{{
 			Type: "Completed", State: 99, Reasons: &runpb.Condition_Reason{Reason: 3}, // the number of CANCELLED, in another enum
 		}}}, lifecycle.Facts{EnvHidden: true}},
@@ -90,7 +109,8 @@ func TestFacts_bear_what_is_missing_or_new(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tt.want, facts(tt.in)); diff != "" {
+			tt.want.Name, tt.want.Job.Job = anExecution, aJob
+			if diff := cmp.Diff(tt.want, factsOf(t, tt.in)); diff != "" {
 				t.Errorf("facts (-want +got):\n%s", diff)
 			}
 		})
@@ -116,7 +136,7 @@ func TestFacts_find_the_marker_in_any_container(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			f := facts(&runpb.Execution{Template: &runpb.TaskTemplate{Containers: tt.containers}})
+			f := factsOf(t, &runpb.Execution{Template: &runpb.TaskTemplate{Containers: tt.containers}})
 			if f.Marker != tt.marker || f.EnvHidden != tt.hidden {
 				t.Errorf("marker %q, hidden %t; want %q, %t", f.Marker, f.EnvHidden, tt.marker, tt.hidden)
 			}
@@ -206,13 +226,13 @@ func TestClean_makes_texts_fit_to_be_stored(t *testing.T) {
 func TestFacts_are_clean(t *testing.T) {
 	t.Parallel()
 	long := "\x00" + strings.Repeat("é", 5000)
-	f := facts(&runpb.Execution{
-		Name: long, LogUri: long, Conditions: end(runpb.Condition_CONDITION_FAILED, 0, long),
+	f := factsOf(t, &runpb.Execution{
+		LogUri: long, Conditions: end(runpb.Condition_CONDITION_FAILED, 0, long),
 		Template: &runpb.TaskTemplate{Containers: []*runpb.Container{{Name: long, Image: long, Env: []*runpb.EnvVar{env(lifecycle.MarkerEnv, long)}}}},
 	})
 	task := taskFacts(&runpb.Task{LogUri: long, CompletionTime: timestamppb.New(ended), LastAttemptResult: &runpb.TaskAttemptResult{Status: &rpcstatus.Status{Code: 2, Message: long}}})
 	for name, text := range map[string]string{
-		"name": f.Name, "log": f.LogURI, "message": f.Message, "job": f.Job.Job, "container": f.Job.Containers[0], "image": f.Job.Image, "marker": f.Marker,
+		"log": f.LogURI, "message": f.Message, "container": f.Job.Containers[0], "image": f.Job.Image, "marker": f.Marker,
 		"task's log": task.LogURI, "task's message": task.Message,
 	} {
 		if !strings.HasPrefix(text, "éé") || !strings.HasSuffix(text, "é…") || len(text) > maxURI {

@@ -24,21 +24,29 @@ const pageSize = 100
 // tries is how often a read is made at most, all within the call's deadline.
 const tries = 3
 
-// Get reads one execution by its full name. An execution that Cloud Run does not know is lifecycle.ErrGone.
+// Get reads one execution by its full name, which is the name in the facts too, however Cloud Run writes the project.
+// An execution that Cloud Run does not know is lifecycle.ErrGone. An answer about another one is an error.
 func (c *Client) Get(ctx context.Context, name string) (lifecycle.Facts, error) {
-	execution, err := read(ctx, c, "get execution "+name, func(ctx context.Context) (*runpb.Execution, error) {
+	what := "get execution " + name
+	execution, err := read(ctx, c, what, func(ctx context.Context) (*runpb.Execution, error) {
 		return c.executions.GetExecution(ctx, &runpb.GetExecutionRequest{Name: name}, gax.WithGRPCOptions(anySize()))
 	})
 	if err != nil {
 		return lifecycle.Facts{}, err
 	}
-	return facts(execution), nil
+	f, ok := facts(jobOf(name), execution)
+	if !ok || f.Name != name {
+		return lifecycle.Facts{}, fmt.Errorf("%s: %w", what, otherName(execution.GetName()))
+	}
+	return f, nil
 }
 
 // List reads one page of a job's executions, newest first, at most 100 of them. pageToken is the next of the page before, empty for the first page;
-// next is empty after the last. A job that Cloud Run does not know is lifecycle.ErrGone.
+// next is empty after the last. A job that Cloud Run does not know is lifecycle.ErrGone. A page that shows anything but executions of the job is an error:
+// left out, it would let a launch that is there look absent.
 func (c *Client) List(ctx context.Context, job, pageToken string) (page []lifecycle.Facts, next string, err error) {
-	answer, err := read(ctx, c, "list executions of "+job, func(ctx context.Context) (*runpb.ListExecutionsResponse, error) {
+	what := "list executions of " + job
+	answer, err := read(ctx, c, what, func(ctx context.Context) (*runpb.ListExecutionsResponse, error) {
 		request := &runpb.ListExecutionsRequest{Parent: job, PageSize: pageSize, PageToken: pageToken}
 		it := c.executions.ListExecutions(ctx, request, gax.WithGRPCOptions(anySize()))
 		if _, err := it.Next(); err != nil && !errors.Is(err, iterator.Done) {
@@ -51,12 +59,17 @@ func (c *Client) List(ctx context.Context, job, pageToken string) (page []lifecy
 	}
 	page = make([]lifecycle.Facts, 0, len(answer.GetExecutions()))
 	for _, execution := range answer.GetExecutions() {
-		page = append(page, facts(execution))
+		f, ok := facts(job, execution)
+		if !ok {
+			return nil, "", fmt.Errorf("%s: %w", what, otherName(execution.GetName()))
+		}
+		page = append(page, f)
 	}
 	return page, answer.GetNextPageToken(), nil
 }
 
-// Tasks reads all tasks of an execution, by index, each once. taskCount is the number that is expected; a list that does not end long after it is an error.
+// Tasks reads all tasks of an execution, by index, each once. taskCount is the number that is expected: a task whose index is not below it is left out, and
+// a list that does not end long after it is an error.
 // An execution that Cloud Run does not know is lifecycle.ErrGone.
 func (c *Client) Tasks(ctx context.Context, execution string, taskCount int) ([]lifecycle.TaskFacts, error) {
 	byIndex := make(map[int]lifecycle.TaskFacts, taskCount) // the order of the list is not documented
@@ -70,7 +83,11 @@ func (c *Client) Tasks(ctx context.Context, execution string, taskCount int) ([]
 			return nil, err
 		}
 		for _, task := range page.GetTasks() {
-			byIndex[int(task.GetIndex())] = taskFacts(task)
+			f := taskFacts(task)
+			if f.Index < 0 || f.Index >= taskCount || byIndex[f.Index].HasResult && !f.HasResult { // a result stays, whatever a later page says
+				continue
+			}
+			byIndex[f.Index] = f
 		}
 		if token = page.GetNextPageToken(); token == "" {
 			return slices.SortedFunc(maps.Values(byIndex), func(a, b lifecycle.TaskFacts) int { return cmp.Compare(a.Index, b.Index) }), nil

@@ -26,7 +26,7 @@ var allCodes = []codes.Code{
 // reads are the calls that change nothing, each failing with fail until it is nil.
 func reads(s *script, fail func() error) map[string]func(context.Context, *Client) error {
 	s.get = func(context.Context, *runpb.GetExecutionRequest) (*runpb.Execution, error) {
-		return &runpb.Execution{}, fail()
+		return &runpb.Execution{Name: anExecution}, fail()
 	}
 	s.list = func(context.Context, *runpb.ListExecutionsRequest) (*runpb.ListExecutionsResponse, error) {
 		return &runpb.ListExecutionsResponse{}, fail()

@@ -2,7 +2,6 @@ package cloudrun
 
 import (
 	"context"
-	"strings"
 
 	run "cloud.google.com/go/run/apiv2"
 	"cloud.google.com/go/run/apiv2/runpb"
@@ -33,7 +32,7 @@ func (c *Client) Run(ctx context.Context, l lifecycle.Launch) lifecycle.Answer {
 	if err != nil {
 		return notStarted(err, seen)
 	}
-	return started(op)
+	return started(l.Job, op)
 }
 
 func runRequest(l lifecycle.Launch) *runpb.RunJobRequest {
@@ -59,22 +58,17 @@ func containerOverride(l lifecycle.Launch) *runpb.RunJobRequest_Overrides_Contai
 	return container
 }
 
-// started reads the name out of an answer without error. Without a name the answer is as good as lost, though something runs.
-func started(op *run.RunJobOperation) lifecycle.Answer {
+// started reads the name out of an answer without error. Without one of the job's executions the answer is as good as lost, though something may run.
+func started(job string, op *run.RunJobOperation) lifecycle.Answer {
 	execution, err := op.Metadata()
-	switch {
-	case err != nil:
+	if err != nil {
 		return lifecycle.Answer{Words: words("the answer cannot be read: " + err.Error()), Code: codeName(codes.OK)}
-	case !isExecutionName(execution.GetName()):
-		return lifecycle.Answer{Words: words("the answer does not name an execution: " + execution.GetName()), Code: codeName(codes.OK)}
 	}
-	return lifecycle.Answer{Kind: lifecycle.AnswerNamed, Name: execution.GetName()}
-}
-
-func isExecutionName(name string) bool {
-	parts := strings.Split(name, "/")
-	return len(parts) == 8 && parts[0] == "projects" && parts[2] == "locations" && parts[4] == "jobs" && parts[6] == "executions" && parts[7] != "" &&
-		!strings.Contains(name, "\x00")
+	name, ok := executionOf(job, execution.GetName())
+	if !ok {
+		return lifecycle.Answer{Words: words("the answer does not name an execution of the job: " + execution.GetName()), Code: codeName(codes.OK)}
+	}
+	return lifecycle.Answer{Kind: lifecycle.AnswerNamed, Name: name}
 }
 
 func notStarted(err error, seen *evidence) lifecycle.Answer {

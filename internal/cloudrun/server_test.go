@@ -17,6 +17,8 @@ import (
 const (
 	aJob        = "projects/acme/locations/europe-west1/jobs/report"
 	anExecution = aJob + "/executions/report-x7k2p"
+
+	anExecutionByNumber = "projects/1234567890/locations/europe-west1/jobs/report/executions/report-x7k2p"
 )
 
 // script is a Cloud Run that answers what a test tells it, and counts.
