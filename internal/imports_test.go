@@ -27,6 +27,7 @@ func mayImport() map[string][]string {
 		"internal/engine":       {"internal/cloudrun", "internal/lifecycle", "internal/store", "internal/workflow"},
 		"internal/lifecycle":    {"internal/workflow"},
 		"internal/localpg":      {},
+		"internal/model":        {}, // tests only
 		"internal/store":        {"internal/lifecycle"},
 		"internal/testdb":       {"internal/lifecycle", "internal/localpg", "migrations"},
 		"internal/workflow":     {},
