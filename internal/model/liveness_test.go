@@ -1,7 +1,9 @@
 package model
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"cloud-run-orchestrator/internal/emulator"
@@ -10,8 +12,8 @@ import (
 	"cloud.google.com/go/run/apiv2/runpb"
 )
 
-// mostTicks is how many undisturbed ticks, each at the time at which something is due, a run may take to its end.
-const mostTicks = 300
+// mostTicks is how many undisturbed ticks, most of them at the time at which something is due, a run may take to its end.
+const mostTicks = 240
 
 // LIVENESS: when nothing disturbs any more and executions end, every run becomes final, and nothing of ours lives on without a row.
 func (w *world) comesToRest() {
@@ -30,7 +32,7 @@ func (w *world) comesToRest() {
 	w.say("nothing disturbs any more")
 	w.rest = w.clock.Now()
 	p := w.processes[0]
-	for range mostTicks {
+	for n := range mostTicks {
 		w.endWhatHasARow()
 		_, err := p.tick()
 		w.mayFailOnly(err, "deadline exceeded", "DeadlineExceeded")
@@ -45,15 +47,37 @@ func (w *world) comesToRest() {
 			w.t.Fatal(err)
 		}
 		switch {
-		case due.At != nil:
+		case due.At != nil && n < mostTicks/4:
 			w.advance(min(due.At.Sub(due.Now), time.Hour))
+		case due.At != nil: // what cannot be decided is looked at for a day, twice a minute
+			w.advance(max(due.At.Sub(due.Now), 15*time.Minute))
 		case len(left) > 0 && len(w.truth.live()) == 0:
 			w.t.Fatalf("LIVENESS: %v are not final, and nothing is due", left)
 		default:
 			w.advance(time.Hour)
 		}
 	}
-	w.t.Fatalf("LIVENESS: after %d ticks %v are not final, and %v live without a row", mostTicks, w.unfinished(), w.strays())
+	w.t.Fatalf("LIVENESS: after %d ticks and %s %v are not final, and %v live without a row%s",
+		mostTicks, w.clock.Now().Sub(w.rest), w.unfinished(), w.strays(), w.unended())
+}
+
+// unended tells what has not ended, for the reader of a failure.
+func (w *world) unended() string {
+	var b strings.Builder
+	for _, r := range w.ledger.rows {
+		if r.FinishedAt == nil {
+			fmt.Fprintf(&b, "\n  row %+v", r)
+		}
+	}
+	for _, t := range w.ledger.tasks {
+		if t.FinishedAt == nil {
+			fmt.Fprintf(&b, "\n  task %+v", t)
+		}
+	}
+	for _, x := range w.truth.live() {
+		fmt.Fprintf(&b, "\n  execution %+v", *x)
+	}
+	return b.String()
 }
 
 // endWhatHasARow lets executions succeed that the ledger knows. The others must be ended by the orchestrator, only what is stubborn then by the test.

@@ -3,7 +3,9 @@ package model
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -40,6 +42,7 @@ func TestMain(m *testing.M) {
 func TestNothingIsSentTwiceAndNothingIsLost(t *testing.T) {
 	t.Parallel()
 	var stories, actions atomic.Int64
+	happened := map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		s := &scope{TB: t, story: rt}
 		defer s.end()
@@ -49,8 +52,14 @@ func TestNothingIsSentTwiceAndNothingIsLost(t *testing.T) {
 		m.begin()
 		rt.Repeat(m.actions(&actions))
 		w.comesToRest()
+		for what, n := range w.happened {
+			happened[what] += n
+		}
 	})
 	t.Logf("%d stories, %d actions", stories.Load(), actions.Load())
+	for _, what := range slices.Sorted(maps.Keys(happened)) {
+		t.Logf("%6d  %s", happened[what], what)
+	}
 }
 
 // scope is the testing.TB of one story: what fails in it fails only the story, and what it opened ends with it.

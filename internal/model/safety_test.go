@@ -39,7 +39,35 @@ func (w *world) check() {
 	if len(j.faults) > 0 {
 		w.t.Fatalf("SAFETY:\n  %s", strings.Join(j.faults, "\n  "))
 	}
+	w.count(now)
 	w.ledger = now
+}
+
+// count keeps how often what happened, so that one can see what stories are about.
+func (w *world) count(now snapshot) {
+	for id, x := range now.rows {
+		was := w.ledger.rows[id]
+		if x.Status != was.Status {
+			w.happened["row "+strings.TrimSpace(x.Status+" "+x.Outcome)]++
+		}
+		if x.Outcome == "lost" && was.Outcome == "" {
+			w.happened["lost: "+x.Reason]++
+		}
+		if x.Send > was.Send && was.ID != "" {
+			w.happened["row refused for a quota"]++
+		}
+	}
+	for id, t := range now.tasks {
+		if t.FinishedAt != nil && w.ledger.tasks[id].FinishedAt == nil {
+			w.happened[strings.TrimSpace("task "+t.Status+" "+t.Reason)]++
+		}
+	}
+	for id, r := range now.runs {
+		if r.FinishedAt != nil && w.ledger.runs[id].FinishedAt == nil {
+			w.happened["run "+r.Status]++
+		}
+	}
+	w.happened["orphan"] += len(now.orphans) - len(w.ledger.orphans)
 }
 
 // cancelled takes the executions that the orchestrator has asked to stop since.

@@ -41,6 +41,7 @@ type world struct {
 	truth      truth
 	ledger     snapshot // after the action before
 	keys       map[string]keyUse
+	happened   map[string]int
 	rest       time.Time // when nothing disturbed any more
 	born       time.Time
 }
@@ -51,7 +52,7 @@ type keyUse struct{ run string }
 // newWorld has the jobs alpha and beta, whose executions end when the test says, and stubborn, whose executions also outlive a cancel until then.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, keys: map[string]keyUse{}}
+	w := &world{t: t, keys: map[string]keyUse{}, happened: map[string]int{}}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	w.ctx = ctx
 	w.db = testdb.New(t)
