@@ -28,6 +28,7 @@ func mayImport() map[string][]string {
 		"internal/engine":       {"internal/cloudrun", "internal/crash", "internal/lifecycle", "internal/store", "internal/workflow"},
 		"internal/lifecycle":    {"internal/workflow"},
 		"internal/localpg":      {},
+		"internal/model":        {}, // tests only
 		"internal/store":        {"internal/crash", "internal/lifecycle"},
 		"internal/testdb":       {"internal/lifecycle", "internal/localpg", "migrations"},
 		"internal/workflow":     {},

@@ -146,11 +146,10 @@ func TestATickThatWasFrozenBetweenClaimAndSendSendsNothing(t *testing.T) {
 		o.Clock = func() (time.Time, time.Duration) {
 			mu.Lock()
 			defer mu.Unlock()
-			if frozen { // an hour passes between any two readings
+			if frozen { // the machine is suspended for an hour between any two readings, and its monotonic clock with it
 				calls++
 			}
-			now := time.Now().Add(time.Duration(calls) * time.Hour)
-			return now, now.Sub(start)
+			return time.Now().Add(time.Duration(calls) * time.Hour), time.Since(start)
 		}
 		frozen = true
 	})
