@@ -11,7 +11,7 @@ PROGRAMS := ./functions/server ./local/examples/primes ./local/orchestrator ./mi
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 COMPOSE := local/scripts/compose.sh
 
-.PHONY: help deps build demo run test test-race bench lint fmt image up down compose-test
+.PHONY: help deps build demo run test test-race fuzz bench lint fmt image up down compose-test
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ test: ## run every test on PostgreSQL servers of its own
 test-race: ## the same under the race detector
 	@local/scripts/deps.sh curl gcc
 	go test -race -shuffle=on -count=1 ./...
+
+fuzz: ## try every parser and decoder with made-up input, each for FUZZTIME (10s)
+	@local/scripts/deps.sh
+	@local/scripts/fuzz.sh
 
 bench: ## measure a run of 10,000 separate tasks and an idle tick, on a durable PostgreSQL
 	@local/scripts/deps.sh
