@@ -10,8 +10,10 @@ export VERSION ORCHESTRATOR_IMAGE GOFLAGS
 PROGRAMS := ./functions/server ./local/examples/primes ./local/orchestrator ./migrations/migrate
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 COMPOSE := local/scripts/compose.sh
+DURATION ?= 2m
+SEED ?= 1
 
-.PHONY: help deps build demo run test test-race fuzz bench lint fmt image up down compose-test
+.PHONY: help deps build demo run test test-race crash-test chaos fuzz bench lint fmt image up down compose-test
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +39,19 @@ test: ## run every test on PostgreSQL servers of its own
 test-race: ## the same under the race detector
 	@local/scripts/deps.sh curl gcc
 	go test -race -shuffle=on -count=1 ./...
+
+crash-test: ## kill a real process at every commit and call; PAIRS=sample adds 3 minutes of pairs, PAIRS=all all of them, resumable
+	@local/scripts/deps.sh
+	set -o pipefail; go test ./internal/e2e -run TestADeathAnywhere -count=1 -v -timeout 6h -crash.points 0 \
+	  -crash.pairs "$(if $(filter sample,$(PAIRS)),3m,$(PAIRS))" $(if $(filter all,$(PAIRS)),-crash.done $(CURDIR)/bin/pairs-that-held-$(VERSION)) \
+	  | grep --line-buffered -v -E '^ *(=== |--- PASS: [^ ]*/)'
+
+chaos: ## disturb everything for DURATION (2m), chosen by SEED (1), and print what became of it as JSON
+	@local/scripts/deps.sh
+	@mkdir -p bin && rm -f bin/chaos.json
+	@go test ./internal/e2e -run '^TestChaos$$' -count=1 -v -timeout 6h -chaos.duration $(DURATION) -chaos.seed $(SEED) \
+	  -chaos.report $(CURDIR)/bin/chaos.json > bin/chaos.log 2>&1 || { cat bin/chaos.log; exit 1; }
+	@cat bin/chaos.json
 
 fuzz: ## try every parser and decoder with made-up input, each for FUZZTIME (10s)
 	@local/scripts/deps.sh

@@ -16,7 +16,7 @@ func mortal() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		crash.Before(ctx, path.Base(method))
 		err := call(ctx, method, req, reply, conn, opts...)
-		crash.After(ctx, path.Base(method))
+		crash.After(ctx, path.Base(method), true)
 		return err
 	})}
 }

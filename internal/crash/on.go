@@ -2,8 +2,8 @@
 
 // Package crash lets a test kill the process at a named point: before and after every commit and every call to Cloud Run of every phase.
 //
-// CRASH_AT=PHASE.OPERATION.SIDE:N in the environment kills it with SIGKILL when it passes that point for the N-th time. SIDE is before or after.
-// CRASH_LOG=FILE lets it note every passage there, a line each.
+// CRASH_AT=PHASE.OPERATION.SIDE:N in the environment kills it with SIGKILL when it passes that point for the N-th time. SIDE is before or after;
+// after counts only what had an effect. CRASH_LOG=FILE lets it note every passage there, a line each, with "idle" behind those without an effect.
 package crash
 
 import (
@@ -24,10 +24,12 @@ func During(ctx context.Context, phase string) context.Context {
 }
 
 // Before is passed directly before an operation has its effect, and After directly after it.
-func Before(ctx context.Context, operation string) { here.pass(ctx, operation, "before") }
+func Before(ctx context.Context, operation string) { here.pass(ctx, operation+".before", true) }
 
-// After is passed directly after an operation had its effect.
-func After(ctx context.Context, operation string) { here.pass(ctx, operation, "after") }
+// After is passed directly after an operation, which had an effect or found nothing to do.
+func After(ctx context.Context, operation string, effect bool) {
+	here.pass(ctx, operation+".after", effect)
+}
 
 // place is where this process dies, and how often it was passed.
 type place struct {
@@ -40,7 +42,7 @@ type place struct {
 
 var here place
 
-func (p *place) pass(ctx context.Context, operation, side string) {
+func (p *place) pass(ctx context.Context, point string, effect bool) {
 	phase, ok := ctx.Value(phaseKey{}).(string)
 	if !ok {
 		return
@@ -48,11 +50,11 @@ func (p *place) pass(ctx context.Context, operation, side string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.once.Do(p.load)
-	point := phase + "." + operation + "." + side
+	point = phase + "." + point
 	if p.passed != nil {
-		fmt.Fprintln(p.passed, point)
+		fmt.Fprintln(p.passed, point, map[bool]string{false: "idle"}[effect])
 	}
-	if point != p.point {
+	if point != p.point || !effect {
 		return
 	}
 	if p.count--; p.count == 0 {

@@ -20,6 +20,8 @@ const (
 	server       = "server"
 	migrate      = "migrate"
 	primes       = "primes"
+	// mortal is server with crash points: it dies where CRASH_AT says.
+	mortal = "mortal"
 	// apart is the command orchestrator with other defaults: it looks for an orchestrator and a PostgreSQL where nobody is, and not at
 	// localhost:8080 and :5432, where a person's own may be. It stands for orchestrator where ORCHESTRATOR_URL or DATABASE_URL is not set.
 	apart = "apart"
@@ -87,6 +89,9 @@ var trackSources = sync.OnceFunc(func() {
 func build(dir string) error {
 	err := goBuild("-o", dir+"/", "./local/orchestrator", "./functions/server", "./migrations/migrate", "./local/examples/primes")
 	if err != nil {
+		return err
+	}
+	if err := goBuild("-tags", "crashpoints", "-o", filepath.Join(dir, mortal), "./functions/server"); err != nil {
 		return err
 	}
 	overlay, err := elsewhere(dir)

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,7 +32,12 @@ type Options struct {
 	Grace time.Duration
 	// Intercept may disturb any call; nil disturbs none. It is called concurrently, without locks held.
 	Intercept func(context.Context, Call) Fault
-	// Now stamps everything that happens; nil is time.Now. Timeouts always follow the real clock.
+	// Limits are Cloud Run's quotas. The zero value has none; see RealLimits.
+	Limits Limits
+	// HistoryKept is how many finished executions of a job are kept; the oldest go. 0 keeps all, RealHistoryKept is Cloud Run's.
+	HistoryKept int
+	// Now stamps everything that happens, and limits and faults follow it; nil is time.Now. What a real process or a caller waits for is real time:
+	// timeouts of tasks, and a Fault's Delay and Slow.
 	Now func() time.Time
 }
 
@@ -60,6 +64,9 @@ type Server struct {
 	intercept func(context.Context, Call) Fault
 	born      time.Time
 	calls     callLog
+	limits    *limiter
+	kept      int
+	virtual   bool // the clock is not the real one
 	front     front
 	keeper    *keeper // nil where no job is a command
 
@@ -78,6 +85,9 @@ type Server struct {
 	operations map[string]*operation // by name
 	opsAt      map[string][]*operation
 	started    []start
+	accepted   []*execution      // all that were ever made, in order
+	planned    []*execution      // that vanish or are cancelled by somebody else
+	projects   map[string]string // ids by number
 }
 
 // New makes a Server. It fails when the jobs make no sense, and when the process that minds the tasks' processes cannot be started.
@@ -95,7 +105,8 @@ func New(o Options) (*Server, error) {
 		functions:  &pool{limit: o.Parallelism},
 		executions: map[string]*execution{}, shortNames: map[string]bool{},
 		byJob: map[string]*history{}, byLocation: map[string]*history{},
-		operations: map[string]*operation{}, opsAt: map[string][]*operation{},
+		operations: map[string]*operation{}, opsAt: map[string][]*operation{}, projects: map[string]string{},
+		limits: newLimiter(o.Limits), kept: o.HistoryKept, virtual: o.Now != nil,
 	}
 	if s.grace <= 0 {
 		s.grace = defaultGrace
@@ -112,7 +123,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("emulator: %w", err)
 	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
-	s.front.serve(s, s.disturb)
+	s.front.serve(s, s.serveGRPC, s.intercept != nil)
 	return s, nil
 }
 
@@ -143,16 +154,18 @@ func absolute(path string) (string, error) {
 	return filepath.Abs(path)
 }
 
-// Handler answers gRPC without TLS, REST, and the emulator's own /_emulator pages on one port. Its http.Server must speak unencrypted HTTP/2.
+// Handler answers REST over HTTP/1, the emulator's own /_emulator pages, and gRPC without TLS on one port. Its http.Server must leave HTTP/2 alone: a
+// connection that begins like that is gRPC's.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_emulator/started", s.serveStarted)
 	mux.HandleFunc("GET /_emulator/calls", s.serveCalls)
+	mux.HandleFunc("GET /_emulator/executions", s.serveExecutions)
 	mux.HandleFunc("/", s.serveREST)
 	other := refuseBrowsers(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
-			s.front.grpc.ServeHTTP(w, r)
+		if isPreface(r) {
+			s.front.take(w)
 			return
 		}
 		other.ServeHTTP(w, r)
@@ -163,7 +176,6 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) Serve(ln net.Listener) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{Handler: s.Handler(), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second}
 	end := context.AfterFunc(s.ctx, func() { server.Close() })
 	defer end()

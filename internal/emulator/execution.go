@@ -31,6 +31,16 @@ type execution struct {
 	changed    time.Time
 	cancelling time.Time // when the cancel was asked for
 	hidden     time.Time // until then no list shows it
+	absent     time.Time // until then nothing shows it
+	vanishAt   time.Time // zero is never
+	cancelAt   time.Time // zero is never
+	siblings   *history  // all executions of its job
+	location   *history
+	operations []*operation
+	atEnd      func(*execution) // called once, when it has ended
+	gone       departure
+	call       int  // the number of the RunJob call that made it
+	unanswered bool // that call's answer was lost
 
 	tasks     []task
 	next      int   // the first task that no worker has taken
@@ -160,6 +170,7 @@ func (x *execution) endIfDone(now time.Time) {
 	if x.ended != nil {
 		close(x.ended)
 	}
+	x.atEnd(x)
 }
 
 // done is closed when the execution has ended.

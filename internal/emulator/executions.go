@@ -24,7 +24,7 @@ func (s *Server) find(name string) (*execution, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if x, ok := s.executions[name]; ok {
+	if x, ok := s.executions[name]; ok && !s.now().Before(x.absent) {
 		return x, p, nil
 	}
 	return nil, nil, noExecution(p)
@@ -32,7 +32,7 @@ func (s *Server) find(name string) (*execution, []string, error) {
 
 // GetExecution shows an execution.
 func (s *Server) GetExecution(_ context.Context, r *runpb.GetExecutionRequest) (*runpb.Execution, error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	x, _, err := s.find(r.GetName())
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *Server) ListExecutions(_ context.Context, r *runpb.ListExecutionsReques
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	now := s.now()
 	out := &runpb.ListExecutionsResponse{}
@@ -86,7 +86,7 @@ func (h *history) backwards(seq int64, limited bool, now time.Time) func(yield f
 			i = h.before(seq)
 		}
 		for i--; i >= 0; i-- {
-			if x := h.executions[i]; !now.Before(x.hidden) && !yield(x) {
+			if x := h.executions[i]; !now.Before(x.hidden) && !now.Before(x.absent) && !yield(x) {
 				return
 			}
 		}
@@ -95,7 +95,7 @@ func (h *history) backwards(seq int64, limited bool, now time.Time) func(yield f
 
 // CancelExecution asks an execution to end. Its operation is done when it has. FAILED_PRECONDITION after its end.
 func (s *Server) CancelExecution(_ context.Context, r *runpb.CancelExecutionRequest) (*longrunningpb.Operation, error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	x, p, err := s.find(r.GetName())
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *Server) CancelExecution(_ context.Context, r *runpb.CancelExecutionRequ
 
 // DeleteExecution forgets an execution. One that runs is cancelled on the way.
 func (s *Server) DeleteExecution(_ context.Context, r *runpb.DeleteExecutionRequest) (*longrunningpb.Operation, error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	x, p, err := s.find(r.GetName())
 	if err != nil {
@@ -132,12 +132,8 @@ func (s *Server) DeleteExecution(_ context.Context, r *runpb.DeleteExecutionRequ
 		return finished(name, x.view()), nil
 	}
 	now := s.now()
-	if x.completed.IsZero() && x.cancelling.IsZero() {
-		x.requestCancel(now)
-	}
-	delete(s.executions, x.name)
-	s.byJob[parent(x.name)].remove(x)
-	s.byLocation[locationOf(p)].remove(x)
+	s.unlist(x, deleted)
+	x.stop(now)
 	v := x.view()
 	v.DeleteTime = stamp(now)
 	op := s.newOperation(opDelete, x, locationOf(p))

@@ -150,7 +150,7 @@ func TestOnlyTheLatestCallsAreKept(t *testing.T) {
 	t.Parallel()
 	var l callLog
 	for range keptCalls + 5 {
-		l.end(l.begin("GetJob", "x"), time.Unix(1, 0), codes.OK)
+		l.end(&passage{Call: l.begin("GetJob", "x")}, time.Unix(1, 0), codes.OK)
 	}
 	c := l.snapshot()
 	if len(c.Last) != keptCalls || c.Last[0].N != 6 || c.Last[keptCalls-1].N != keptCalls+5 || c.Count["GetJob"] != keptCalls+5 {

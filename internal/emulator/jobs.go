@@ -31,7 +31,7 @@ func (s *Server) GetJob(_ context.Context, r *runpb.GetJobRequest) (*runpb.Job, 
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	return j.view(r.GetName(), s.born, s.byJob[r.GetName()]), nil
 }
@@ -53,7 +53,7 @@ func (s *Server) ListJobs(_ context.Context, r *runpb.ListJobsRequest) (*runpb.L
 	names := slices.Sorted(maps.Keys(s.jobs))
 	from := min(max(int(at.a), 0), len(names))
 	to := min(from+size, len(names))
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	out := &runpb.ListJobsResponse{}
 	for _, short := range names[from:to] {
@@ -85,21 +85,26 @@ func (s *Server) RunJob(ctx context.Context, r *runpb.RunJobRequest) (*longrunni
 	x.tasks = make([]task, x.count)
 	x.ctx, x.cancel = context.WithCancelCause(s.ctx)
 
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
+	location := historyOf(s.byLocation, locationOf(p))
+	call := passageOf(ctx)
+	if s.limits.Running > 0 && location.running >= s.limits.Running {
+		x.cancel(nil)
+		call.limit = true
+		return nil, runningQuota.refusal(s.limits.Running, r.GetName())
+	}
 	now := s.now()
 	x.created, x.changed = now, now
-	if d := faultOf(ctx).HideFor; d > 0 {
-		x.hidden = now.Add(d)
-	}
-	s.add(x, r.GetName(), locationOf(p))
+	s.add(x, r.GetName(), location)
+	s.plan(x, call, now)
 	op := s.newOperation(opRun, x, locationOf(p))
 	s.offer(x)
 	return op.view(), nil
 }
 
 // add names an execution and puts it into every index.
-func (s *Server) add(x *execution, jobName, location string) {
+func (s *Server) add(x *execution, jobName string, location *history) {
 	for x.short = x.job.name + "-" + suffix(); s.shortNames[x.short]; {
 		x.short = x.job.name + "-" + suffix()
 	}
@@ -110,8 +115,11 @@ func (s *Server) add(x *execution, jobName, location string) {
 	}
 	s.shortNames[x.short] = true
 	s.executions[x.name] = x
-	historyOf(s.byJob, jobName).add(x)
-	historyOf(s.byLocation, location).add(x)
+	x.siblings, x.location, x.atEnd = historyOf(s.byJob, jobName), location, s.ended
+	x.siblings.add(x)
+	location.add(x)
+	location.running++
+	s.accepted = append(s.accepted, x)
 }
 
 // history is the executions of one job or one location, oldest first.
@@ -119,6 +127,8 @@ type history struct {
 	executions []*execution
 	latest     *execution // the last one made, also when it was deleted since
 	count      int        // ever made
+	finished   int        // of executions, how many have ended
+	running    int        // how many have not, also when they were deleted since
 }
 
 func historyOf(m map[string]*history, key string) *history {

@@ -60,12 +60,12 @@ func NewMock(o MockOptions) *Mock {
 	if m.now == nil {
 		m.now = time.Now
 	}
-	m.front.serve(m, pass)
+	m.front.serve(m, undisturbed, false)
 	return m
 }
 
-// pass disturbs nothing.
-func pass(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+// undisturbed lets every call through.
+func undisturbed(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	return handle(ctx, req)
 }
 

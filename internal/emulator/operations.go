@@ -9,6 +9,7 @@ import (
 	"cloud.google.com/go/run/apiv2/runpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -33,6 +34,7 @@ type operation struct {
 func (s *Server) newOperation(kind opKind, x *execution, location string) *operation {
 	s.seq++
 	op := &operation{seq: s.seq, name: location + "/operations/" + newUID(), kind: kind, x: x}
+	x.operations = append(x.operations, op)
 	s.operations[op.name] = op
 	s.opsAt[location] = append(s.opsAt[location], op)
 	return op
@@ -61,11 +63,11 @@ func finished(name string, v *runpb.Execution) *longrunningpb.Operation {
 	return &longrunningpb.Operation{Name: name, Done: true, Metadata: packed, Result: &longrunningpb.Operation_Response{Response: packed}}
 }
 
-// pack wraps an execution. It cannot fail: all text in it came through protobuf or is our own.
-func pack(v *runpb.Execution) *anypb.Any {
-	packed, err := anypb.New(v)
+// pack wraps a message. It cannot fail: all text in it came through protobuf or is our own.
+func pack(m proto.Message) *anypb.Any {
+	packed, err := anypb.New(m)
 	if err != nil {
-		panic("emulator: an execution cannot be encoded: " + err.Error())
+		panic("emulator: a message cannot be encoded: " + err.Error())
 	}
 	return packed
 }
@@ -81,9 +83,15 @@ func (s *Server) findOperation(name string) (*operation, error) {
 	return op, nil
 }
 
+// opsBefore is the number of operations made before seq.
+func opsBefore(ops []*operation, seq int64) int {
+	i, _ := slices.BinarySearchFunc(ops, seq, func(op *operation, seq int64) int { return int(op.seq - seq) })
+	return i
+}
+
 // GetOperation shows an operation.
 func (s *Server) GetOperation(_ context.Context, r *longrunningpb.GetOperationRequest) (*longrunningpb.Operation, error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	op, err := s.findOperation(r.GetName())
 	if err != nil {
@@ -109,12 +117,11 @@ func (s *Server) ListOperations(_ context.Context, r *longrunningpb.ListOperatio
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	ops := s.opsAt[r.GetName()]
 	if paged {
-		i, _ := slices.BinarySearchFunc(ops, at.a, func(op *operation, seq int64) int { return int(op.seq - seq) })
-		ops = ops[:i]
+		ops = ops[:opsBefore(ops, at.a)]
 	}
 	out := &longrunningpb.ListOperationsResponse{}
 	for _, op := range slices.Backward(ops) {
@@ -129,7 +136,7 @@ func (s *Server) ListOperations(_ context.Context, r *longrunningpb.ListOperatio
 
 // WaitOperation answers when the operation is done, or with its present state after the timeout.
 func (s *Server) WaitOperation(ctx context.Context, r *longrunningpb.WaitOperationRequest) (*longrunningpb.Operation, error) {
-	s.mu.Lock()
+	s.lock()
 	op, err := s.findOperation(r.GetName())
 	if err != nil {
 		s.mu.Unlock()

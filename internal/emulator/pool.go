@@ -75,7 +75,7 @@ func (s *Server) take(p *pool) (attempt, bool) {
 		}
 		now := s.now()
 		a := x.take(now)
-		s.started = append(s.started, start{x: x, index: int32(a.index), attempt: int32(a.number), at: now})
+		s.started = append(s.started, start{x: x, index: int32(a.index), attempt: int32(a.number), at: now.UnixNano()})
 		p.enqueue(x)
 		return a, true
 	}

@@ -3,10 +3,7 @@ package emulator
 import (
 	"encoding/json"
 	"net/http"
-	"sync"
 	"time"
-
-	"google.golang.org/grpc/codes"
 )
 
 // Started is one attempt of a task that was begun.
@@ -24,11 +21,11 @@ type start struct {
 	x       *execution
 	index   int32
 	attempt int32
-	at      time.Time
+	at      int64 // Unix nanoseconds
 }
 
 func (st start) full() Started {
-	return Started{Execution: st.x.name, Job: st.x.job.name, Index: int(st.index), Attempt: int(st.attempt), Env: st.x.env, At: st.at}
+	return Started{Execution: st.x.name, Job: st.x.job.name, Index: int(st.index), Attempt: int(st.attempt), Env: st.x.env, At: nanos(st.at)}
 }
 
 // Started lists every attempt that was begun since the Server was made, in order.
@@ -43,72 +40,57 @@ func (s *Server) Started() []Started {
 	return all
 }
 
-// keptCalls is how many of the latest calls are kept whole.
-const keptCalls = 1000
-
-// Calls is what was asked of the API.
-type Calls struct {
-	Count map[string]int `json:"count"` // by method, as in RunJob
-	Last  []CallRecord   `json:"last"`  // the latest 1,000 that have ended, oldest first
+// Execution is one that was accepted.
+type Execution struct {
+	Name       string            `json:"name"` // full
+	Job        string            `json:"job"`  // short name
+	Tasks      int               `json:"tasks"`
+	Env        map[string]string `json:"env"`                // the job's and the run's; shared, not to be changed
+	Call       int               `json:"call"`               // the number of the RunJob call that made it; 0 for a call in Go
+	AnswerLost bool              `json:"answer_lost"`        // its caller cannot know of it by that call
+	Outcome    string            `json:"outcome"`            // running, succeeded, failed or cancelled
+	Gone       string            `json:"gone,omitempty"`     // evicted, deleted or vanished: Cloud Run knows it no longer
+	Created    time.Time         `json:"created"`            //
+	Completed  time.Time         `json:"completed,omitzero"` // also of one that is gone
+	Cancelled  time.Time         `json:"cancel_at,omitzero"` // when its cancel was asked for, by whomever
 }
 
-// CallRecord is one call that has ended.
-type CallRecord struct {
-	Method string    `json:"method"`
-	N      int       `json:"n"` // 1 for the first call of this method
-	Name   string    `json:"name"`
-	At     time.Time `json:"at"`
-	Code   string    `json:"code"` // as in NOT_FOUND
-}
-
-// Calls says how often each method was called since the Server was made, refused and disturbed calls included.
-func (s *Server) Calls() Calls { return s.calls.snapshot() }
-
-// callLog counts calls and keeps the latest.
-type callLog struct {
-	mu    sync.Mutex
-	count map[string]int
-	ring  []CallRecord
-	next  int // where the oldest is once the ring is full
-}
-
-func (l *callLog) begin(method, name string) Call {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.count == nil {
-		l.count = map[string]int{}
+// Executions lists every execution that was ever accepted, in order: the truth that a ledger can be compared with.
+func (s *Server) Executions() []Execution {
+	s.lock()
+	defer s.mu.Unlock()
+	all := make([]Execution, len(s.accepted))
+	for i, x := range s.accepted {
+		all[i] = Execution{
+			Name: x.name, Job: x.job.name, Tasks: x.count, Env: x.env, Call: x.call, AnswerLost: x.unanswered,
+			Outcome: x.outcome(), Gone: string(x.gone), Created: x.created, Completed: x.completed, Cancelled: x.cancelling,
+		}
 	}
-	l.count[method]++
-	return Call{Method: method, N: l.count[method], Name: name}
+	return all
 }
 
-func (l *callLog) end(c Call, began time.Time, code codes.Code) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r := CallRecord{Method: c.Method, N: c.N, Name: c.Name, At: began, Code: codeOf(code).name}
-	if len(l.ring) < keptCalls {
-		l.ring = append(l.ring, r)
-		return
+func (x *execution) outcome() string {
+	switch {
+	case x.completed.IsZero():
+		return "running"
+	case !x.cancelling.IsZero():
+		return "cancelled"
+	case x.failed > 0:
+		return "failed"
 	}
-	l.ring[l.next] = r
-	l.next = (l.next + 1) % keptCalls
-}
-
-func (l *callLog) snapshot() Calls {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c := Calls{Count: make(map[string]int, len(l.count)), Last: make([]CallRecord, 0, len(l.ring))}
-	for method, n := range l.count {
-		c.Count[method] = n
-	}
-	c.Last = append(append(c.Last, l.ring[l.next:]...), l.ring[:l.next]...)
-	return c
+	return "succeeded"
 }
 
 func (s *Server) serveStarted(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, struct {
 		Started []Started `json:"started"`
 	}{s.Started()})
+}
+
+func (s *Server) serveExecutions(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, struct {
+		Executions []Execution `json:"executions"`
+	}{s.Executions()})
 }
 
 func (s *Server) serveCalls(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Calls()) }

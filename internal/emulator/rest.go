@@ -9,7 +9,6 @@ import (
 
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"cloud.google.com/go/run/apiv2/runpb"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -61,21 +60,22 @@ func routes() []route {
 // serveREST answers one REST call through the gRPC method behind it.
 func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 	asNumbers := strings.Contains(r.URL.Query().Get("$alt"), "enum-encoding=int")
-	answer, err := s.callREST(w, r)
-	if err != nil {
-		writeError(w, err)
-		return
+	out := s.callREST(w, r)
+	out.abandon()
+	code, body := http.StatusOK, []byte(nil)
+	if out.err == nil {
+		body, out.err = protojson.MarshalOptions{UseEnumNumbers: asNumbers}.Marshal(out.answer.(proto.Message))
 	}
-	body, err := protojson.MarshalOptions{UseEnumNumbers: asNumbers}.Marshal(answer.(proto.Message))
-	if err != nil {
-		writeError(w, status.Errorf(codes.Internal, "encode the answer: %v", err))
-		return
+	if out.err != nil {
+		code, body = errorBody(out.err)
 	}
-	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	w.Write(body)
+	if out.spoilt {
+		body = spoilBytes(body)
+	}
+	writeBody(w, code, body)
 }
 
-func (s *Server) callREST(w http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) callREST(w http.ResponseWriter, r *http.Request) outcome {
 	path, ok := strings.CutPrefix(r.URL.Path, "/v2/")
 	name, action, _ := strings.Cut(path, ":")
 	for _, route := range routes() {
@@ -88,13 +88,12 @@ func (s *Server) callREST(w http.ResponseWriter, r *http.Request) (any, error) {
 		}
 		req, err := route.decode(w, r, resource)
 		if err != nil {
-			return nil, err
+			return outcome{err: err}
 		}
-		info := &grpc.UnaryServerInfo{Server: s, FullMethod: "/" + route.method}
-		return s.disturb(r.Context(), req, info, func(ctx context.Context, req any) (any, error) { return route.call(s, ctx, req) })
+		return s.pass(r.Context(), route.method, req, func(ctx context.Context, req any) (any, error) { return route.call(s, ctx, req) })
 	}
-	return nil, status.Errorf(codes.NotFound,
-		"the emulator has no method for %s %s; it has jobs, executions, tasks and operations of the Cloud Run Admin API v2", r.Method, r.URL.Path)
+	return outcome{err: status.Errorf(codes.NotFound,
+		"the emulator has no method for %s %s; it has jobs, executions, tasks and operations of the Cloud Run Admin API v2", r.Method, r.URL.Path)}
 }
 
 // resource is what the path names, for the request's name or parent.
@@ -138,15 +137,16 @@ func refuseBrowsers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site := r.Header.Get("Sec-Fetch-Site")
 		if r.Header.Get("Origin") != "" || site != "" && site != "none" {
-			writeError(w, status.Error(codes.PermissionDenied, "the emulator does not answer web pages"))
+			code, body := errorBody(status.Error(codes.PermissionDenied, "the emulator does not answer web pages"))
+			writeBody(w, code, body)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// writeError answers an error as Google's REST APIs do.
-func writeError(w http.ResponseWriter, err error) {
+// errorBody is an error as Google's REST APIs answer it.
+func errorBody(err error) (int, []byte) {
 	st := status.Convert(err)
 	c := codeOf(st.Code())
 	var details []string
@@ -155,7 +155,12 @@ func writeError(w http.ResponseWriter, err error) {
 			details = append(details, string(text))
 		}
 	}
+	return c.http, fmt.Appendf(nil, `{"error":{"code":%d,"message":%s,"status":%q,"details":[%s]}}`,
+		c.http, quote(st.Message()), c.name, strings.Join(details, ","))
+}
+
+func writeBody(w http.ResponseWriter, code int, body []byte) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	w.WriteHeader(c.http)
-	fmt.Fprintf(w, `{"error":{"code":%d,"message":%s,"status":%q,"details":[%s]}}`, c.http, quote(st.Message()), c.name, strings.Join(details, ","))
+	w.WriteHeader(code)
+	w.Write(body)
 }

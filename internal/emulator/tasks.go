@@ -17,7 +17,7 @@ func (s *Server) GetTask(_ context.Context, r *runpb.GetTaskRequest) (*runpb.Tas
 	if _, err := parts(taskForm, r.GetName()); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	x, p, err := s.find(parent(r.GetName()))
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Server) ListTasks(_ context.Context, r *runpb.ListTasksRequest) (*runpb
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	executions := s.historyAt(parent(r.GetParent())).backwards(at.a+1, paged, s.now())
 	if p[3] != "-" {

@@ -31,6 +31,7 @@ type Options struct {
 	Concurrency  int           // calls at once
 
 	// Clock reads both local clocks: the wall, and the monotonic one as the time since some fixed moment. nil is this machine's.
+	// With one that stands still no tick is ever cut short, and with a Budget below a second none naps.
 	Clock func() (wall time.Time, monotonic time.Duration)
 }
 

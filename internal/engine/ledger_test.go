@@ -146,11 +146,10 @@ func TestATickThatWasFrozenBetweenClaimAndSendSendsNothing(t *testing.T) {
 		o.Clock = func() (time.Time, time.Duration) {
 			mu.Lock()
 			defer mu.Unlock()
-			if frozen { // an hour passes between any two readings
+			if frozen { // the machine is suspended for an hour between any two readings, and its monotonic clock with it
 				calls++
 			}
-			now := time.Now().Add(time.Duration(calls) * time.Hour)
-			return now, now.Sub(start)
+			return time.Now().Add(time.Duration(calls) * time.Hour), time.Since(start)
 		}
 		frozen = true
 	})
@@ -382,10 +381,16 @@ func TestTheWatchOfALostRowEndsAlsoWhenItsJobCannotBeListed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.simple("lost", "ok", 1)
-	w.finish(w.trigger("lost"))
+	w.disturb("RunJob", emulator.Fault{Before: status.Error(codes.Unavailable, "no answer")})
+	run := w.trigger("lost")
+	w.tickUntil(run, "launching", func(d engine.RunDetail) bool { return d.Run.Counts.Dispatched == 1 && w.run.Calls().Count["RunJob"] == 1 })
+	w.answer()
+	w.advance(20 * time.Second) // past claim and settle window: a complete listing does not show it
+	w.finish(run)
 	for _, sql := range []string{
 		`ALTER TABLE executions DISABLE TRIGGER executions_final`,
-		`UPDATE executions SET outcome = 'lost', next_look_at = clock(), finished_at = clock() - interval '30 days'`,
+		`UPDATE executions SET next_look_at = clock(), finished_at = clock() - interval '30 days' WHERE outcome = 'lost'`,
+		`ALTER TABLE executions ENABLE TRIGGER executions_final`,
 	} {
 		if _, err := w.db.Pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
@@ -396,7 +401,7 @@ func TestTheWatchOfALostRowEndsAlsoWhenItsJobCannotBeListed(t *testing.T) {
 		t.Error("a listing that failed is no error of the tick")
 	}
 	var watched bool
-	if err := w.db.Pool.QueryRow(t.Context(), `SELECT next_look_at IS NOT NULL FROM executions`).Scan(&watched); err != nil || watched {
+	if err := w.db.Pool.QueryRow(t.Context(), `SELECT next_look_at IS NOT NULL FROM executions WHERE outcome = 'lost'`).Scan(&watched); err != nil || watched {
 		t.Errorf("watched %v, error %v", watched, err)
 	}
 }

@@ -71,7 +71,7 @@ func (t *turn) over() bool {
 // Tick moves everything that is due, again and again until nothing is due soon or the budget is spent. Ticks may overlap and die anywhere.
 // The report is complete even with an error, which joins what went wrong in the phases. A cancelled ctx begins no new work, and stops no call that has begun.
 func (e *Engine) Tick(ctx context.Context) (Report, error) {
-	begun := time.Now()
+	begun := e.monotonic()
 	stop := ctx.Done()
 	ctx = crash.During(context.WithoutCancel(ctx), "tick")
 	var r Report
@@ -84,15 +84,21 @@ func (e *Engine) Tick(ctx context.Context) (Report, error) {
 	}
 	tk := &tick{e: e, installation: here.ID, begun: begun, stop: stop, report: &r}
 	err = tk.run(ctx)
-	r.Took = time.Since(begun)
+	r.Took = e.monotonic() - begun
 	return r, err
+}
+
+// monotonic is the local clock that nobody sets: budgets are measured with it.
+func (e *Engine) monotonic() time.Duration {
+	_, mono := e.Clock()
+	return mono
 }
 
 // tick is one call of Tick in progress.
 type tick struct {
 	e            *Engine
 	installation fmt.Stringer
-	begun        time.Time
+	begun        time.Duration // on the monotonic clock
 	stop         <-chan struct{}
 	report       *Report
 	first        int // the phase with which the next pass begins
@@ -149,7 +155,7 @@ func (tk *tick) note(err error) {
 	}
 }
 
-func (tk *tick) left() time.Duration { return tk.e.Budget - time.Since(tk.begun) }
+func (tk *tick) left() time.Duration { return tk.e.Budget - (tk.e.monotonic() - tk.begun) }
 
 func (tk *tick) stopped() bool {
 	select {
@@ -200,11 +206,11 @@ func (tk *tick) pass(ctx context.Context, now time.Time) (moved int, cut bool, e
 
 // phase runs one phase within a quarter of what is left of the budget.
 func (tk *tick) phase(ctx context.Context, p phase, now time.Time) (moved int, cut bool, err error) {
-	began := time.Now()
-	until := began.Add(tk.left() / 4)
-	t := &turn{now: now, spent: func() bool { return !time.Now().Before(until) || tk.stopped() }}
+	began := tk.e.monotonic()
+	until := began + tk.left()/4
+	t := &turn{now: now, spent: func() bool { return tk.e.monotonic() >= until || tk.stopped() }}
 	moved, err = p.run(crash.During(ctx, p.name), t)
-	tk.add(PhaseReport{p.name, moved, time.Since(began)})
+	tk.add(PhaseReport{p.name, moved, tk.e.monotonic() - began})
 	tk.report.Finished = append(tk.report.Finished, t.finished...)
 	return moved, t.cut, err
 }

@@ -34,9 +34,10 @@ func (tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, q pgx.TraceQu
 	return context.WithValue(ctx, commitKey{}, method)
 }
 
-func (tracer) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
+// What ends a transaction is an effect; a statement by itself is one where it found rows.
+func (tracer) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryEndData) {
 	if method, ok := ctx.Value(commitKey{}).(string); ok {
-		crash.After(ctx, method)
+		crash.After(ctx, method, q.CommandTag.String() == "COMMIT" || q.CommandTag.RowsAffected() > 0)
 	}
 }
 

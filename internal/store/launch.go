@@ -146,6 +146,7 @@ WITH live AS MATERIALIZED (
     WHERE x.id = mine.id AND x.status || '' = ANY ($5)` + toSendColumns
 
 // ClaimLimited is ClaimPlanned for one workflow with a limit of executions: what is live is counted under the workflow's lock, in the same transaction.
+// With an error it returns no row: what was not surely committed must not be sent.
 func (s *Store) ClaimLimited(ctx context.Context, c LaunchClaim) (list []ToSend, err error) {
 	err = s.inTx(ctx, func(t tx) error {
 		if _, err := t.Exec(ctx, lockLimitSQL, c.Workflow); err != nil {
@@ -158,7 +159,10 @@ func (s *Store) ClaimLimited(ctx context.Context, c LaunchClaim) (list []ToSend,
 		list, err = pgx.CollectRows(rows, scanToSend)
 		return err
 	})
-	return list, wrap(err, "claim planned executions of workflow %s", c.Workflow)
+	if err != nil { // nothing was claimed, or nobody knows whether it was
+		return nil, wrap(err, "claim planned executions of workflow %s", c.Workflow)
+	}
+	return list, nil
 }
 
 func scanToSend(row pgx.CollectableRow) (x ToSend, err error) {

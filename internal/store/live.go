@@ -229,12 +229,12 @@ WITH due AS MATERIALIZED (
     WHERE t.run_id = k.run_id AND t.step_no = k.step_no AND t.task_index = k.task_index
       AND t.execution_id = k.id AND t.status = 'dispatched'
 )
-SELECT count(*) FROM ended`
+SELECT id FROM ended`
 
 // CancelPlanned ends planned executions of stopping steps, with their tasks.
-func (s *Store) CancelPlanned(ctx context.Context, now time.Time, limit int) (n int, err error) {
-	err = s.pool.QueryRow(ctx, cancelPlannedSQL, now, limit).Scan(&n)
-	return n, wrap(err, "cancel planned executions")
+func (s *Store) CancelPlanned(ctx context.Context, now time.Time, limit int) (int, error) {
+	tag, err := s.pool.Exec(ctx, cancelPlannedSQL, now, limit)
+	return int(tag.RowsAffected()), wrap(err, "cancel planned executions")
 }
 
 const cancelPendingSQL = `

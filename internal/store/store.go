@@ -77,7 +77,11 @@ type tx struct{ pgx.Tx }
 
 // inTx runs f in one transaction. A rollback does not depend on the caller's context.
 func (s *Store) inTx(ctx context.Context, f func(tx) error) error {
-	t, err := s.pool.Begin(ctx)
+	return s.inTxOf(ctx, pgx.TxOptions{}, f)
+}
+
+func (s *Store) inTxOf(ctx context.Context, o pgx.TxOptions, f func(tx) error) error {
+	t, err := s.pool.BeginTx(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -280,17 +282,26 @@ func TestAFinalStatusIsRefusedByTheSchema(t *testing.T) {
 	f.must(err)
 	_, err = f.FinishRuns(t.Context(), f.now(), 10)
 	f.must(err)
-	for _, sql := range []string{
-		`UPDATE tasks SET status = 'pending', finished_at = NULL, due_at = now()`,
-		`UPDATE tasks SET status = 'failed'`,
-		`UPDATE executions SET status = 'running', finished_at = NULL, outcome = NULL`,
-		`UPDATE executions SET outcome = 'failed'`,
-		`UPDATE steps SET status = 'failed'`,
-		`UPDATE runs SET status = 'cancelled'`,
-	} {
-		if _, err := f.db.Pool.Exec(t.Context(), sql); err == nil {
-			t.Errorf("the schema accepts %s", sql)
+	try := func(sql string) {
+		t.Helper()
+		if _, err := f.db.Pool.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "is final") {
+			t.Errorf("%s: %v", sql, err)
 		}
+	}
+	for table, kind := range map[string]lifecycle.Kind{
+		"runs": lifecycle.KindRun, "steps": lifecycle.KindStep, "tasks": lifecycle.KindTask, "executions": lifecycle.KindExecution,
+	} {
+		for _, status := range lifecycle.Statuses(kind) {
+			if status != lifecycle.Success && status != lifecycle.Finished { // what they are now
+				try(fmt.Sprintf(`UPDATE %s SET status = '%s'`, table, status))
+				try(fmt.Sprintf(`UPDATE %s SET status = '%s', finished_at = NULL`, table, status))
+			}
+		}
+		try(fmt.Sprintf(`UPDATE %s SET finished_at = finished_at + interval '1 second'`, table))
+		try(fmt.Sprintf(`UPDATE %s SET finished_at = NULL`, table))
+	}
+	for _, outcome := range []lifecycle.Outcome{lifecycle.OutcomeFailed, lifecycle.OutcomeCancelled, lifecycle.OutcomeLost, lifecycle.OutcomeRejected} {
+		try(fmt.Sprintf(`UPDATE executions SET outcome = '%s'`, outcome))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cloud-run-orchestrator/internal/lifecycle"
 	"cloud-run-orchestrator/internal/localpg"
@@ -258,4 +259,26 @@ func ownServer(t *testing.T) *server {
 		}
 	})
 	return &server{own: own, admin: pool, template: "template1"}
+}
+
+func TestAVirtualClockMovesOnlyWhenItIsTold(t *testing.T) {
+	t.Parallel()
+	db := New(t)
+	start := time.Date(2030, 1, 2, 3, 4, 5, 6789, time.UTC)
+	c := db.VirtualClock(t, start)
+	check := func(want time.Time) {
+		t.Helper()
+		var got time.Time
+		if err := db.Pool.QueryRow(t.Context(), `SELECT clock()`).Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		wall, mono := c.Local()
+		if !got.Equal(want) || !c.Now().Equal(want) || !wall.Equal(want) || mono != want.Sub(start.Truncate(time.Microsecond)) {
+			t.Errorf("database %s, now %s, wall %s, monotonic %s, want %s", got, c.Now(), wall, mono, want)
+		}
+	}
+	check(start.Truncate(time.Microsecond))
+	check(start.Truncate(time.Microsecond))
+	c.Advance(t, 90*time.Second)
+	check(start.Truncate(time.Microsecond).Add(90 * time.Second))
 }
