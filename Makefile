@@ -13,7 +13,7 @@ COMPOSE := local/scripts/compose.sh
 DURATION ?= 2m
 SEED ?= 1
 
-.PHONY: help deps build demo run test test-race crash-test chaos bench lint fmt image up down compose-test
+.PHONY: help deps build demo run test test-race crash-test chaos fuzz bench lint fmt image up down compose-test
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ chaos: ## disturb everything for DURATION (2m), chosen by SEED (1), and print wh
 	@go test ./internal/e2e -run '^TestChaos$$' -count=1 -v -timeout 6h -chaos.duration $(DURATION) -chaos.seed $(SEED) \
 	  -chaos.report $(CURDIR)/bin/chaos.json > bin/chaos.log 2>&1 || { cat bin/chaos.log; exit 1; }
 	@cat bin/chaos.json
+
+fuzz: ## try every parser and decoder with made-up input, each for FUZZTIME (10s)
+	@local/scripts/deps.sh
+	@local/scripts/fuzz.sh
 
 bench: ## measure a run of 10,000 separate tasks and an idle tick, on a durable PostgreSQL
 	@local/scripts/deps.sh

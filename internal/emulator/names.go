@@ -98,7 +98,7 @@ func readToken(list, token string) (p position, ok bool, err error) {
 	if err == nil {
 		_, err = fmt.Sscanf(numbers, "%d.%d", &p.a, &p.b)
 	}
-	if err != nil || of != list {
+	if err != nil || of != list || pageToken(list, p) != token {
 		return position{}, false, status.Errorf(codes.InvalidArgument, "page_token %q does not belong to the list of %s", token, list)
 	}
 	return p, true, nil

@@ -67,17 +67,18 @@ func (l *launcher) recordNames(ctx context.Context, named []store.Named) error {
 	if err != nil || len(done) == len(named) {
 		return err
 	}
-	var left []uuid.UUID
-	for _, n := range named {
-		if !slices.Contains(done, n.ID) {
-			left = append(left, n.ID)
-		}
+	left := slices.DeleteFunc(slices.Clone(named), func(n store.Named) bool { return slices.Contains(done, n.ID) })
+	lookFor := make([]uuid.UUID, len(left))
+	for i, n := range left {
+		lookFor[i] = n.ID
 	}
-	rows, err := l.e.Store.Rows(ctx, left)
-	errs := []error{err}
-	for _, n := range named {
-		row := rows[n.ID]
-		if !lifecycle.SameExecution(row.Name, n.Name) {
+	rows, err := l.e.Store.Rows(ctx, lookFor)
+	if err != nil { // recover finds them by their markers
+		return err
+	}
+	var errs []error
+	for _, n := range left {
+		if !lifecycle.SameExecution(rows[n.ID].Name, n.Name) {
 			errs = append(errs, l.e.Store.RecordOrphan(ctx, n.ID, n.Name, false))
 		}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 
@@ -37,7 +38,7 @@ func token(at any) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// parseToken reads what token wrote into at; an empty one leaves it as it is.
+// parseToken reads what token wrote into at, and refuses everything else; an empty one leaves it as it is.
 func parseToken(text string, at any) error {
 	if text == "" {
 		return nil
@@ -46,7 +47,7 @@ func parseToken(text string, at any) error {
 	if err == nil {
 		err = json.Unmarshal(b, at)
 	}
-	if err != nil {
+	if err != nil || token(at) != text || bytes.Contains(b, []byte(`\u0000`)) { // which no text of ours has, and PostgreSQL takes in none
 		return lifecycle.Invalid("page_token %q is not one that a list returned; leave it out for the first page", text)
 	}
 	return nil

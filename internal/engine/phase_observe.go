@@ -49,7 +49,7 @@ type observed struct {
 // look asks about one execution, unless a listing has shown it already, and about its tasks where they differ.
 func (e *Engine) look(ctx context.Context, now time.Time, x lifecycle.Execution, listed map[string]lifecycle.Facts) observed {
 	o := observed{row: x}
-	f, ok := listed[shortOf(x)]
+	f, ok := listed[x.Name]
 	if !ok {
 		var err error
 		f, err = e.CloudRun.Get(ctx, x.Name)
@@ -76,15 +76,7 @@ func (e *Engine) look(ctx context.Context, now time.Time, x lifecycle.Execution,
 	return o
 }
 
-// shortOf names an execution within all jobs: the project may be written in two ways, so it is left out.
-func shortOf(x lifecycle.Execution) string { return shortName(x.Name) }
-
-func shortName(name string) string {
-	location := lifecycle.Location(name)
-	return lifecycle.ShortName(location) + "/" + lifecycle.ShortName(name)
-}
-
-// listDue reads the newest executions of jobs of which many are due, a few pages each. What it does not find is asked for one by one.
+// listDue reads the newest executions of jobs of which many are due, a few pages each, by name. What it does not find is asked for one by one.
 func (e *Engine) listDue(ctx context.Context, t *turn, rows []lifecycle.Execution) map[string]lifecycle.Facts {
 	byJob := map[string][]lifecycle.Execution{}
 	for _, x := range rows {
@@ -103,7 +95,7 @@ func (e *Engine) listJob(ctx context.Context, t *turn, job string, due []lifecyc
 	want := make(map[string]bool, len(due))
 	oldest := due[0].CreatedAt
 	for _, x := range due {
-		want[shortOf(x)] = true
+		want[x.Name] = true
 		if x.CreatedAt.Before(oldest) {
 			oldest = x.CreatedAt
 		}
@@ -115,9 +107,9 @@ func (e *Engine) listJob(ctx context.Context, t *turn, job string, due []lifecyc
 			return
 		}
 		for _, f := range list {
-			if name := shortName(f.Name); want[name] {
-				found[name] = f
-				delete(want, name)
+			if want[f.Name] {
+				found[f.Name] = f
+				delete(want, f.Name)
 			}
 		}
 		token = next

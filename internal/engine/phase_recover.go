@@ -94,6 +94,7 @@ type found struct {
 	search
 	listing lifecycle.Listing
 	ours    []sighting
+	names   map[string]bool // of ours
 	err     error
 }
 
@@ -105,7 +106,7 @@ type sighting struct {
 
 // search reads a job's executions, newest first, until it has passed the oldest send or the end.
 func (e *Engine) search(ctx context.Context, t *turn, installation uuid.UUID, s search) found {
-	f := found{search: s, listing: lifecycle.Listing{BeganAt: s.began}}
+	f := found{search: s, listing: lifecycle.Listing{BeganAt: s.began}, names: map[string]bool{}}
 	token := ""
 	for {
 		list, next, err := e.CloudRun.List(ctx, s.job, token)
@@ -138,7 +139,7 @@ func (e *Engine) search(ctx context.Context, t *turn, installation uuid.UUID, s 
 func (e *Engine) sight(ctx context.Context, installation uuid.UUID, x lifecycle.Facts, f *found) {
 	f.listing.Count++
 	f.listing.Oldest = x.CreatedAt
-	if x.EnvHidden && !x.CreatedAt.Before(f.since.Add(-lifecycle.ListingMargin)) {
+	if x.EnvHidden && (x.CreatedAt.IsZero() || !x.CreatedAt.Before(f.since.Add(-lifecycle.ListingMargin))) {
 		read, err := e.CloudRun.Get(ctx, x.Name)
 		if err != nil {
 			f.listing.Unread = true
@@ -147,7 +148,13 @@ func (e *Engine) sight(ctx context.Context, installation uuid.UUID, x lifecycle.
 		}
 		x = read
 	}
-	if m, ok := lifecycle.ParseMarker(x.Marker); ok && m.Installation == installation {
+	m, ok := lifecycle.ParseMarker(x.Marker)
+	if !ok || m.Installation != installation {
+		return
+	}
+	// What starts while pages are read moves the list on, and the last of one page is the first of the next: that is no second execution of its row.
+	if !f.names[x.Name] {
+		f.names[x.Name] = true
 		f.ours = append(f.ours, sighting{m, x})
 	}
 }

@@ -154,7 +154,7 @@ func (e *Engine) Tasks(ctx context.Context, ref string, f TaskFilter) (list []li
 	if err != nil {
 		return nil, "", err
 	}
-	after := struct{ Step, Index int }{0, -1}
+	after := struct{ Step, Index int32 }{0, -1} // as the database has them: a made-up token must not reach it with more
 	if err := parseToken(f.Page.Token, &after); err != nil {
 		return nil, "", err
 	}
@@ -172,14 +172,14 @@ func (e *Engine) Tasks(ctx context.Context, ref string, f TaskFilter) (list []li
 		}
 	}
 	list, err = e.Store.Tasks(ctx, store.TaskFilter{
-		Run: run.ID, Step: step, Status: f.Status, AfterStep: after.Step, AfterIndex: after.Index, Limit: size + 1,
+		Run: run.ID, Step: step, Status: f.Status, AfterStep: int(after.Step), AfterIndex: int(after.Index), Limit: size + 1,
 	})
 	if err != nil {
 		return nil, "", err
 	}
 	list, more := cut(list, size)
 	if more {
-		after.Step, after.Index = list[size-1].StepNo, list[size-1].Index
+		after.Step, after.Index = int32(list[size-1].StepNo), int32(list[size-1].Index)
 		next = token(after)
 	}
 	return list, next, nil

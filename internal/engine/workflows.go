@@ -118,7 +118,7 @@ func (e *Engine) WorkflowVersions(ctx context.Context, name string, p Page) (lis
 	if err != nil {
 		return nil, "", err
 	}
-	below := struct{ Version int }{math.MaxInt32}
+	below := struct{ Version int32 }{math.MaxInt32}
 	if err := parseToken(p.Token, &below); err != nil {
 		return nil, "", err
 	}
@@ -126,12 +126,12 @@ func (e *Engine) WorkflowVersions(ctx context.Context, name string, p Page) (lis
 	if err != nil {
 		return nil, "", err
 	}
-	if list, err = e.Store.Versions(ctx, w.ID, below.Version, size+1); err != nil {
+	if list, err = e.Store.Versions(ctx, w.ID, int(below.Version), size+1); err != nil {
 		return nil, "", err
 	}
 	list, more := cut(list, size)
 	if more {
-		below.Version = list[size-1].Version
+		below.Version = int32(list[size-1].Version)
 		next = token(below)
 	}
 	return list, next, nil

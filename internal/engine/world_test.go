@@ -30,6 +30,7 @@ type world struct {
 	engine *engine.Engine
 
 	mu     sync.Mutex
+	ahead  time.Duration             // of Cloud Run's clock before this machine's
 	faults map[string]emulator.Fault // by method, for every call until changed
 	gates  map[string]chan struct{}  // of jobs that wait
 }
@@ -64,6 +65,7 @@ func newWorld(t testing.TB, opts ...option) *world {
 			}},
 		},
 		Intercept: w.intercept,
+		Now:       w.now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -174,6 +176,22 @@ func (w *world) advance(d time.Duration) {
 	if _, err := w.db.Pool.Exec(w.t.Context(), `UPDATE installation SET clock_offset = clock_offset + $1::interval`, d); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// later moves every clock on, the database's and Cloud Run's.
+func (w *world) later(d time.Duration) {
+	w.t.Helper()
+	w.mu.Lock()
+	w.ahead += d
+	w.mu.Unlock()
+	w.advance(d)
+}
+
+// now is Cloud Run's clock.
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.ahead)
 }
 
 // detail is all about a run.

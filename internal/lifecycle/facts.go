@@ -121,7 +121,8 @@ func ParseMarker(s string) (m Marker, ok bool) {
 	return m, true
 }
 
-// SameExecution compares two execution names. The project is left out, because Cloud Run may answer with the number of a project that was asked by its id.
+// SameExecution compares two execution names. The project is left out: rows of earlier releases have it in the form in which Cloud Run answered, its number perhaps,
+// where it is now always in the job's.
 func SameExecution(a, b string) bool {
 	_, restA, okA := cutProject(a)
 	_, restB, okB := cutProject(b)

@@ -85,6 +85,7 @@ WITH named AS (
 ), found AS (
     INSERT INTO orphans (cloud_run_execution_name, execution_id, found_at, next_look_at, ended_at)
     SELECT $2, $1, now, CASE WHEN $3 THEN NULL ELSE now END, CASE WHEN $3 THEN now END FROM clock() AS now
+    WHERE NOT EXISTS (SELECT FROM executions o WHERE o.cloud_run_execution_name = $2 AND o.outcome IS DISTINCT FROM 'lost')
     ON CONFLICT (cloud_run_execution_name) DO NOTHING
     RETURNING found_at
 )
@@ -95,6 +96,7 @@ INSERT INTO events (run_id, at, kind, actor, subject, detail)
     FROM found LEFT JOIN executions x ON x.id = $1`
 
 // RecordOrphan notes an execution of ours that is not its row's, with one event: it is to be cancelled unless it has ended. Repeating it changes nothing.
+// An execution that a row has taken is no orphan, whatever the caller knew of it, unless that row ended lost first.
 func (s *Store) RecordOrphan(ctx context.Context, row uuid.UUID, name string, ended bool) error {
 	_, err := s.pool.Exec(ctx, recordOrphanSQL, row, name, ended)
 	return wrap(err, "record orphan %s", name)

@@ -3,12 +3,19 @@ package workflow
 import (
 	"encoding/json"
 	"errors"
+	"runtime"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// FuzzParse: no document makes Parse panic, and an accepted one stays what it is as JSON and in the database.
+// maxAllocated bounds what one document may take from memory, whatever its aliases and nesting say.
+const maxAllocated = 512 << 20
+
+// FuzzParse: no document makes Parse panic or eat the memory, what is wrong stands where it says, and an accepted one stays what it is as JSON, in its
+// canonical form and in the database.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		wholeLanguage,
@@ -22,17 +29,25 @@ func FuzzParse(f *testing.F) {
 		"a: &a [*a]", "---\n---\n", "- 1", "{", "\xff", "\ufeffname: a",
 		"name: a\njob: {name: j}\ntasks: {count: 1}\nargs: [\"$${a}\", -1, \"\\b\\u2028\"]\ntolerate: 0.5%\ntimeout: 1m30s\nlabels: {a: b}",
 	} {
-		f.Add([]byte(seed))
+		f.Add([]byte(seed), strings.HasPrefix(seed, "{"))
 	}
-	f.Fuzz(func(t *testing.T, doc []byte) {
-		d, err := Parse("", doc)
+	f.Fuzz(func(t *testing.T, doc []byte, isJSON bool) {
+		file := map[bool]string{true: "a.json"}[isJSON]
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		d, err := Parse(file, doc)
+		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > maxAllocated {
+			t.Fatalf("%d bytes of a document took %d of memory", len(doc), after.TotalAlloc-before.TotalAlloc)
+		}
 		if err != nil {
 			var problems Problems
-			if !errors.As(err, &problems) || len(problems) == 0 || problems.Error() == "" {
+			if !errors.As(err, &problems) || len(problems) == 0 {
 				t.Fatalf("an error that tells no problem: %#v", err)
 			}
+			checkPlaces(t, doc, problems)
 			return
 		}
+		checkPlaces(t, doc, d.Warnings)
 		spec, err := d.Spec(Defaults{Project: "p"})
 		if err != nil {
 			t.Fatalf("with a default project: %v", err)
@@ -52,12 +67,36 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var read Spec
-		if err := json.Unmarshal(stored, &read); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(spec, read); diff != "" {
-			t.Fatalf("the Spec does not survive JSON (-want +got):\n%s", diff)
+		for _, form := range [][]byte{stored, spec.Canonical()} {
+			var read Spec
+			if err := json.Unmarshal(form, &read); err != nil {
+				t.Fatalf("%v: %s", err, form)
+			}
+			if string(form) == string(stored) {
+				if diff := cmp.Diff(spec, read); diff != "" {
+					t.Fatalf("the Spec does not survive JSON (-want +got):\n%s", diff)
+				}
+			}
+			if read.Digest() != spec.Digest() {
+				t.Fatalf("another definition after a round trip:\n%s", cmp.Diff(string(spec.Canonical()), string(read.Canonical())))
+			}
 		}
 	})
+}
+
+// checkPlaces demands that problems stand inside the document. YAML has more line breaks than one.
+func checkPlaces(t *testing.T, doc []byte, problems Problems) {
+	t.Helper()
+	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(string(doc)), "\n")
+	for _, p := range problems {
+		if p.Message == "" || !utf8.ValidString(p.String()) || strings.Contains(p.String(), "\x00") {
+			t.Fatalf("a problem that cannot be shown: %+q", p)
+		}
+		if p.Line == 0 && len(problems) == maxProblems+1 { // that there are more
+			continue
+		}
+		if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len(doc)+1 {
+			t.Fatalf("%q stands outside the document of %d lines", p, len(lines))
+		}
+	}
 }
