@@ -13,9 +13,10 @@ import (
 
 // cut says how a process loses its connection to the database.
 type cut struct {
-	at     int  // with its n-th statement from now on
-	after  bool // the server gets and does it, and its answer is lost; else the server never sees it
-	outage bool // nothing gets through from then on, until the cut is mended
+	at     int    // with its n-th statement from now on
+	of     string // where it is not empty: only statements count in which this stands
+	after  bool   // the server gets and does it, and its answer is lost; else the server never sees it
+	outage bool   // nothing gets through from then on, until the cut is mended
 }
 
 // wire is one process's way to the database. It breaks exactly where the test says.
@@ -75,14 +76,14 @@ const (
 )
 
 // judge counts a statement and says what becomes of it.
-func (w *wire) judge() verdict {
+func (w *wire) judge(statement []byte) verdict {
 	w.sent.Add(1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.down || w.dead {
 		return breakBefore
 	}
-	if w.cut == nil {
+	if w.cut == nil || !bytes.Contains(statement, []byte(w.cut.of)) {
 		return pass
 	}
 	w.count++
@@ -104,7 +105,7 @@ type wireConn struct {
 }
 
 func (c *wireConn) Write(b []byte) (int, error) {
-	switch c.wire.judge() {
+	switch c.wire.judge(b) {
 	case breakBefore:
 		c.Conn.Close()
 		return 0, errWire

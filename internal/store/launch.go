@@ -158,7 +158,10 @@ func (s *Store) ClaimLimited(ctx context.Context, c LaunchClaim) (list []ToSend,
 		list, err = pgx.CollectRows(rows, scanToSend)
 		return err
 	})
-	return list, wrap(err, "claim planned executions of workflow %s", c.Workflow)
+	if err != nil { // rows whose claim was perhaps not committed are nobody's to send
+		return nil, wrap(err, "claim planned executions of workflow %s", c.Workflow)
+	}
+	return list, nil
 }
 
 func scanToSend(row pgx.CollectableRow) (x ToSend, err error) {
