@@ -227,6 +227,7 @@ func (w *world) cancelRun(r runRow) {
 func (w *world) thawOne(p *process) {
 	w.t.Helper()
 	p.thaw()
+	w.thawed = true
 	if _, ended := p.await(); !ended {
 		w.t.Fatalf("%s does not thaw", p)
 	}

@@ -142,6 +142,9 @@ func (m *machine) definition(name string) string {
 func (m *machine) actions(n *atomic.Int64) map[string]func(*rapid.T) {
 	all := map[string]func(){
 		"trigger":              m.trigger,
+		"launch in trouble":    m.launchInTrouble,
+		"launch cut off":       func() { m.trigger(); m.tickCutOff() },
+		"launch that freezes":  func() { m.trigger(); m.tickThatFreezes() },
 		"tick":                 m.tick,
 		"tick again":           m.tick,
 		"ticks at once":        m.ticksAtOnce,
@@ -179,6 +182,13 @@ func (m *machine) trigger() {
 		c = m.cut(8)
 	}
 	m.w.trigger(workflow, key, c)
+}
+
+// launchInTrouble makes sure that what goes wrong with launches meets some.
+func (m *machine) launchInTrouble() {
+	m.trigger()
+	m.w.disturb("RunJob", pick(m, troubles()["RunJob"][1:], "RunJob"))
+	m.tickInTrouble()
 }
 
 func (m *machine) cut(most int) *cut {
@@ -290,13 +300,19 @@ func (m *machine) tickThatFreezes() {
 	}
 	kind := rapid.SampledFrom([]pauseKind{suspended, stopped, setBack}).Draw(m.rt, "how")
 	words := m.trouble()
-	p.freezeSends(kind)
+	where := "between claim and call"
+	if n := rapid.IntRange(0, 80).Draw(m.rt, "at statement"); n < 30 {
+		p.freezeSends(kind)
+	} else {
+		p.freezeAt(n-30, kind)
+		where = fmt.Sprintf("before statement %d", n-29)
+	}
 	p.begin()
 	if _, ended := p.await(); ended {
 		p.thaw()
-		m.w.say("tick of %s, which was to freeze and had nothing to send; %s", p, words)
+		m.w.say("tick of %s, which ended before it could freeze %s; %s", p, where, words)
 	} else {
-		m.w.say("tick of %s freezes with %d launches between claim and call (%s); %s", p, p.blocked.Load(), kind, words)
+		m.w.say("tick of %s freezes %s (%s); %s", p, where, kind, words)
 	}
 	m.w.calm()
 }
@@ -308,16 +324,21 @@ func (m *machine) thaw() {
 			frozen = append(frozen, p)
 		}
 	}
-	if len(frozen) > 0 {
-		m.w.thawOne(pick(m, frozen, "process"))
+	if len(frozen) == 0 {
+		m.tickThatFreezes()
+		return
 	}
+	m.w.thawOne(pick(m, frozen, "process"))
 }
 
 func (m *machine) release() {
-	if n := m.w.heldCalls(); n > 0 {
-		c := m.w.release(rapid.IntRange(0, n-1).Draw(m.rt, "call"))
-		m.w.say("a %s that hung has its effect now", c.Method)
+	n := m.w.heldCalls()
+	if n == 0 {
+		m.tickInTrouble()
+		return
 	}
+	c := m.w.release(rapid.IntRange(0, n-1).Draw(m.rt, "call"))
+	m.w.say("a %s that hung has its effect now", c.Method)
 }
 
 func (m *machine) execution(what string) *execution {
@@ -333,9 +354,12 @@ func (m *machine) result() emulator.Result {
 }
 
 func (m *machine) end() {
-	if x := m.execution("execution"); x != nil {
-		m.w.endExecution(x, m.result())
+	x := m.execution("execution")
+	if x == nil {
+		m.launchInTrouble()
+		return
 	}
+	m.w.endExecution(x, m.result())
 }
 
 func (m *machine) endMany() {
@@ -354,7 +378,7 @@ func (m *machine) cancel() {
 		names = append(names, r.name())
 		byName[r.name()] = r
 	}
-	if len(names) > 0 && rapid.Bool().Draw(m.rt, "really") {
+	if len(names) > 0 && rapid.IntRange(0, 2).Draw(m.rt, "really") == 2 {
 		m.w.cancelRun(byName[rapid.SampledFrom(sorted(names)).Draw(m.rt, "run")])
 	}
 }

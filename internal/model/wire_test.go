@@ -21,14 +21,23 @@ type cut struct {
 
 // wire is one process's way to the database. It breaks exactly where the test says.
 type wire struct {
-	sent atomic.Int64 // statements, ever
+	sent    atomic.Int64 // statements, ever
+	blocked atomic.Int64 // statements that stand still
 
 	mu    sync.Mutex
 	cut   *cut
 	count int // statements since the cut was set
 	down  bool
 	dead  bool // the process was killed
+	stall *stall
 	conns map[*wireConn]bool
+}
+
+// stall makes a process stand still before its n-th statement that begins something, and before all that follow: within a transaction it would only
+// show how long others wait for its locks.
+type stall struct {
+	left int
+	over chan struct{}
 }
 
 var errWire = &net.OpError{Op: "write", Net: "wire", Err: syscall.ECONNRESET}
@@ -67,6 +76,37 @@ func (w *wire) kill() {
 	}
 }
 
+// stallAt makes the process stand still before a statement from now on; it goes on when over is closed.
+func (w *wire) stallAt(n int, over chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stall = &stall{left: n, over: over}
+}
+
+func (w *wire) unstall() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stall = nil
+}
+
+// wait stands still where it must.
+func (w *wire) wait() {
+	w.mu.Lock()
+	s := w.stall
+	if s == nil {
+		w.mu.Unlock()
+		return
+	}
+	s.left--
+	still := s.left < 0
+	w.mu.Unlock()
+	if still {
+		w.blocked.Add(1)
+		<-s.over
+		w.blocked.Add(-1)
+	}
+}
+
 type verdict int
 
 const (
@@ -100,11 +140,17 @@ func (w *wire) judge(statement []byte) verdict {
 // wireConn is one connection. The driver writes a statement at once and then reads until its answer is complete.
 type wireConn struct {
 	net.Conn
-	wire *wire
-	lose atomic.Bool // the next answer
+	wire  *wire
+	lose  atomic.Bool // the next answer
+	tail  []byte      // the end of what was read
+	begun bool        // a transaction is open, or the connection not yet
 }
 
 func (c *wireConn) Write(b []byte) (int, error) {
+	if !c.begun {
+		c.wire.wait()
+	}
+	c.begun = true
 	switch c.wire.judge(b) {
 	case breakBefore:
 		c.Conn.Close()
@@ -115,22 +161,20 @@ func (c *wireConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
+// Read follows the answers: each ends with ReadyForQuery, which comes after the commit of what is no transaction of its own.
 func (c *wireConn) Read(b []byte) (int, error) {
-	if !c.lose.Load() {
-		return c.Conn.Read(b)
-	}
-	// The answer ends with ReadyForQuery, which comes after the commit of what is no transaction: so the effect is there before the loss is.
-	var tail []byte
 	for {
 		n, err := c.Conn.Read(b)
-		if err != nil {
-			return 0, err
+		c.tail = append(c.tail, b[:n]...)
+		c.tail = c.tail[max(len(c.tail)-6, 0):]
+		ready := len(c.tail) == 6 && bytes.Equal(c.tail[:5], []byte{'Z', 0, 0, 0, 5})
+		if ready {
+			c.begun = c.tail[5] != 'I'
 		}
-		tail = append(tail, b[:n]...)
-		if len(tail) > 6 {
-			tail = tail[len(tail)-6:]
-		}
-		if len(tail) == 6 && bytes.Equal(tail[:5], []byte{'Z', 0, 0, 0, 5}) {
+		switch {
+		case err != nil || !c.lose.Load():
+			return n, err
+		case ready: // the effect is there, and now its answer is lost
 			return 0, errors.Join(io.ErrUnexpectedEOF, c.Conn.Close())
 		}
 	}
