@@ -1,8 +1,10 @@
 package model
 
 import (
+	"cloud-run-orchestrator/internal/emulator"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // What rapid has found, told short.
@@ -39,5 +41,31 @@ func TestRowsWhoseClaimWasNotCommittedAreNotSent(t *testing.T) {
 			w.check()
 		}
 	}
+	w.comesToRest()
+}
+
+// Cloud Run forgets the oldest executions that have ended, and keeps those that run. An old one that still runs proves nothing about those that ended after it.
+func TestAnOldExecutionThatStillRunsDoesNotProveThatNothingWasForgotten(t *testing.T) {
+	t.Parallel()
+	w := story(t, 1, "name: job\njob: {name: alpha}\ntasks: {count: 1}\n")
+	p := w.processes[0]
+	w.trigger("job", "", nil)
+	w.tickOf(p)
+	w.check()
+	w.advance(2 * time.Minute)
+	w.trigger("job", "", nil)
+	w.disturb("RunJob", lostAnswer)
+	w.tickOf(p)
+	w.check()
+	w.endExecution(w.truth.all[1], emulator.Result{})
+	w.check()
+	w.strangers("alpha", historyKept, false)
+	w.check()
+	if !w.truth.all[1].evicted {
+		t.Fatal("the second execution was not evicted")
+	}
+	w.advance(settleWindow + time.Minute)
+	w.tickOf(p)
+	w.check()
 	w.comesToRest()
 }
