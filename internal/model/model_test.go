@@ -304,7 +304,7 @@ func (m *machine) tickThatFreezes() {
 	if n := rapid.IntRange(0, 80).Draw(m.rt, "at statement"); n < 30 {
 		p.freezeSends(kind)
 	} else {
-		p.freezeAt(n-30, kind)
+		p.freezeAt(n-30, "", kind)
 		where = fmt.Sprintf("before statement %d", n-29)
 	}
 	p.begin()

@@ -180,12 +180,12 @@ func (p *process) freezeSends(kind pauseKind) {
 	p.freeze = &freeze{sends: true, kind: kind, since: p.w.clock.Now(), over: make(chan struct{})}
 }
 
-// freezeAt makes the process stop before its n-th statement from now on.
-func (p *process) freezeAt(n int, kind pauseKind) {
+// freezeAt makes the process stop before a statement: after n others, of those in which a text stands.
+func (p *process) freezeAt(n int, of string, kind pauseKind) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.freeze = &freeze{kind: kind, since: p.w.clock.Now(), over: make(chan struct{})}
-	p.wire.stallAt(n, p.freeze.over)
+	p.wire.stallAt(n, of, p.freeze.over)
 }
 
 // thaw lets a frozen process go on.

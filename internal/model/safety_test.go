@@ -246,6 +246,9 @@ func (j *judgement) rowsAgree() {
 func (j *judgement) lost(row ledgerRow, x *execution) {
 	switch {
 	case strings.Contains(row.Reason, "it was not started"):
+		if was := j.before.rows[row.ID]; was.Name != "" {
+			j.wrong("row %s was given up as never started, and was %s as %s", row.ID, was.Status, lifecycle.ShortName(was.Name))
+		}
 		settled := row.SentAt.Add(settleWindow)
 		if row.FinishedAt.Before(settled) && !j.thawed {
 			j.wrong("row %s was given up %s after its send, within the settle window", row.ID, row.FinishedAt.Sub(*row.SentAt))

@@ -69,3 +69,28 @@ func TestAnOldExecutionThatStillRunsDoesNotProveThatNothingWasForgotten(t *testi
 	w.check()
 	w.comesToRest()
 }
+
+// A tick decides that a launch was never accepted, and stands still before it writes that down. Meanwhile it is accepted, and another tick finds it.
+func TestADecisionThatWasOvertakenIsNotWritten(t *testing.T) {
+	t.Parallel()
+	w := story(t, 2, "name: job\njob: {name: alpha}\ntasks: {count: 1}\n")
+	w.trigger("job", "", nil)
+	w.disturb("RunJob", hangsForNow)
+	w.tickOf(w.processes[0])
+	w.check()
+	w.advance(settleWindow + time.Minute)
+	slow := w.processes[1]
+	slow.freezeAt(0, "begin", stopped) // the only transaction of this tick writes what it decided
+	slow.begin()
+	if _, ended := slow.await(); ended {
+		t.Fatal("the tick ended before it could freeze")
+	}
+	w.release(0)
+	w.check()
+	w.advance(claimLength + time.Second)
+	w.tickOf(w.processes[0])
+	w.check()
+	w.thawOne(slow)
+	w.check()
+	w.comesToRest()
+}

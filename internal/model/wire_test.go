@@ -37,6 +37,7 @@ type wire struct {
 // show how long others wait for its locks.
 type stall struct {
 	left int
+	of   string // where it is not empty: only statements count in which this stands
 	over chan struct{}
 }
 
@@ -77,10 +78,10 @@ func (w *wire) kill() {
 }
 
 // stallAt makes the process stand still before a statement from now on; it goes on when over is closed.
-func (w *wire) stallAt(n int, over chan struct{}) {
+func (w *wire) stallAt(n int, of string, over chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stall = &stall{left: n, over: over}
+	w.stall = &stall{left: n, of: of, over: over}
 }
 
 func (w *wire) unstall() {
@@ -90,14 +91,16 @@ func (w *wire) unstall() {
 }
 
 // wait stands still where it must.
-func (w *wire) wait() {
+func (w *wire) wait(statement []byte) {
 	w.mu.Lock()
 	s := w.stall
 	if s == nil {
 		w.mu.Unlock()
 		return
 	}
-	s.left--
+	if bytes.Contains(statement, []byte(s.of)) {
+		s.left--
+	}
 	still := s.left < 0
 	w.mu.Unlock()
 	if still {
@@ -148,7 +151,7 @@ type wireConn struct {
 
 func (c *wireConn) Write(b []byte) (int, error) {
 	if !c.begun {
-		c.wire.wait()
+		c.wire.wait(b)
 	}
 	c.begun = true
 	switch c.wire.judge(b) {
