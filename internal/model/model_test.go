@@ -300,12 +300,14 @@ func (m *machine) tickThatFreezes() {
 	}
 	kind := rapid.SampledFrom([]pauseKind{suspended, stopped, setBack}).Draw(m.rt, "how")
 	words := m.trouble()
-	where := "between claim and call"
-	if n := rapid.IntRange(0, 80).Draw(m.rt, "at statement"); n < 30 {
+	where := rapid.SampledFrom([]string{"between claim and call", "before a transaction", "before a statement"}).Draw(m.rt, "where")
+	switch where {
+	case "between claim and call":
 		p.freezeSends(kind)
-	} else {
-		p.freezeAt(n-30, "", kind)
-		where = fmt.Sprintf("before statement %d", n-29)
+	case "before a transaction": // which mostly writes what was decided
+		p.freezeAt(rapid.IntRange(0, 1).Draw(m.rt, "transaction"), "begin", kind)
+	default:
+		p.freezeAt(rapid.IntRange(0, 50).Draw(m.rt, "statement"), "", kind)
 	}
 	p.begin()
 	if _, ended := p.await(); ended {
@@ -328,7 +330,14 @@ func (m *machine) thaw() {
 		m.tickThatFreezes()
 		return
 	}
-	m.w.thawOne(pick(m, frozen, "process"))
+	slow := pick(m, frozen, "process")
+	if rapid.Bool().Draw(m.rt, "overtaken") {
+		m.w.advance(claimLength + time.Second)
+		m.w.say("claims expire")
+		m.tick()
+		m.w.check()
+	}
+	m.w.thawOne(slow)
 }
 
 func (m *machine) release() {
