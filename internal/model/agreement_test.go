@@ -144,3 +144,15 @@ func (j *judgement) cancelsAreMeant(asked []string) {
 		}
 	}
 }
+
+// orphansHaveNoRow: only what its row was given up without is taken for an orphan.
+func (j *judgement) orphansHaveNoRow() {
+	for name := range j.now.orphans {
+		x := j.truth.byName[name]
+		if x == nil {
+			j.wrong("%s is an orphan, and was never ours", name)
+		} else if row := j.now.rows[x.row]; row.Outcome != "lost" {
+			j.wrong("%s is taken for an orphan, and its row %s is %s %s", x.short(), row.ID, row.Status, row.Outcome)
+		}
+	}
+}

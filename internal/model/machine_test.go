@@ -226,12 +226,14 @@ func (m *machine) tickThatFreezes() {
 	}
 	kind := rapid.SampledFrom([]pauseKind{suspended, stopped, setBack}).Draw(m.rt, "how")
 	words := m.trouble()
-	where := rapid.SampledFrom([]string{"between claim and call", "before a transaction", "before a statement"}).Draw(m.rt, "where")
+	where := rapid.SampledFrom([]string{"between claim and call", "before a transaction", "before it records names", "before a statement"}).Draw(m.rt, "where")
 	switch where {
 	case "between claim and call":
 		p.freezeSends(kind)
 	case "before a transaction": // which mostly writes what was decided
 		p.freezeAt(rapid.IntRange(0, 1).Draw(m.rt, "transaction"), "begin", kind)
+	case "before it records names":
+		p.freezeAt(0, "cloud_run_execution_name = i.name", kind)
 	default:
 		p.freezeAt(rapid.IntRange(0, 50).Draw(m.rt, "statement"), "", kind)
 	}

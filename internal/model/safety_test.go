@@ -36,6 +36,7 @@ func (w *world) check() {
 	}
 	j.wholesAgree()
 	j.limitsHold()
+	j.orphansHaveNoRow()
 	j.cancelsAreMeant(w.cancelled())
 	if len(j.faults) > 0 {
 		w.t.Fatalf("SAFETY:\n  %s", strings.Join(j.faults, "\n  "))

@@ -94,3 +94,24 @@ func TestADecisionThatWasOvertakenIsNotWritten(t *testing.T) {
 	w.check()
 	w.comesToRest()
 }
+
+// A name is a fact: it is recorded also by a tick whose claim has ended while it stood still.
+func TestANameThatComesLateIsStillItsRows(t *testing.T) {
+	t.Parallel()
+	w := story(t, 2, "name: job\njob: {name: alpha}\ntasks: {count: 1}\n")
+	w.trigger("job", "", nil)
+	slow := w.processes[0]
+	slow.freezeAt(0, "cloud_run_execution_name = i.name", stopped)
+	slow.begin()
+	if _, ended := slow.await(); ended {
+		t.Fatal("the tick ended before it could freeze")
+	}
+	w.check()
+	w.advance(claimLength + time.Second)
+	w.thawOne(slow)
+	w.check()
+	if row := w.ledger.rows[w.truth.all[0].row]; row.Name == "" {
+		t.Errorf("the row did not take its name: %+v", row)
+	}
+	w.comesToRest()
+}

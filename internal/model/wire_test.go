@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -98,7 +100,7 @@ func (w *wire) wait(statement []byte) {
 		w.mu.Unlock()
 		return
 	}
-	if bytes.Contains(statement, []byte(s.of)) {
+	if contains(statement, s.of) {
 		s.left--
 	}
 	still := s.left < 0
@@ -108,6 +110,22 @@ func (w *wire) wait(statement []byte) {
 		<-s.over
 		w.blocked.Add(-1)
 	}
+}
+
+// prepared are the statements that the driver has given a name: it is made of their text, and later sent in its place.
+var prepared sync.Map
+
+var statementName = regexp.MustCompile(`stmtcache_[0-9a-f]+`)
+
+// contains says whether a text stands in a message, or in the statement that it names.
+func contains(message []byte, text string) bool {
+	name := string(statementName.Find(message))
+	if name != "" && message[0] == 'P' {
+		prepared.Store(name, string(message))
+	}
+	sql, _ := prepared.Load(name)
+	known, _ := sql.(string)
+	return bytes.Contains(message, []byte(text)) || strings.Contains(known, text)
 }
 
 type verdict int
@@ -121,12 +139,13 @@ const (
 // judge counts a statement and says what becomes of it.
 func (w *wire) judge(statement []byte) verdict {
 	w.sent.Add(1)
+	contains(statement, "")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.down || w.dead {
 		return breakBefore
 	}
-	if w.cut == nil || !bytes.Contains(statement, []byte(w.cut.of)) {
+	if w.cut == nil || !contains(statement, w.cut.of) {
 		return pass
 	}
 	w.count++
