@@ -164,15 +164,15 @@ type wireConn struct {
 	net.Conn
 	wire  *wire
 	lose  atomic.Bool // the next answer
-	tail  []byte      // the end of what was read
-	begun bool        // a transaction is open, or the connection not yet
+	begun atomic.Bool // a statement is under way, or a transaction
+	tail  []byte      // the end of what was read; one at a time reads
 }
 
 func (c *wireConn) Write(b []byte) (int, error) {
-	if !c.begun {
+	if !c.begun.Load() {
 		c.wire.wait(b)
 	}
-	c.begun = true
+	c.begun.Store(true)
 	switch c.wire.judge(b) {
 	case breakBefore:
 		c.Conn.Close()
@@ -191,7 +191,7 @@ func (c *wireConn) Read(b []byte) (int, error) {
 		c.tail = c.tail[max(len(c.tail)-6, 0):]
 		ready := len(c.tail) == 6 && bytes.Equal(c.tail[:5], []byte{'Z', 0, 0, 0, 5})
 		if ready {
-			c.begun = c.tail[5] != 'I'
+			c.begun.Store(c.tail[5] != 'I')
 		}
 		switch {
 		case err != nil || !c.lose.Load():
