@@ -127,7 +127,7 @@ func (e *Engine) search(ctx context.Context, t *turn, installation uuid.UUID, s 
 		case next == "":
 			f.listing.ReachedEnd = true
 			return f
-		case !f.listing.Oldest.IsZero() && f.listing.Oldest.Before(s.since.Add(-lifecycle.ListingMargin)):
+		case f.listing.ReachesBack(s.since):
 			return f
 		case t.spent():
 			return f
@@ -138,7 +138,9 @@ func (e *Engine) search(ctx context.Context, t *turn, installation uuid.UUID, s 
 // sight takes one listed execution in. One of the time in question that hides its environment is read by itself; when that fails, nothing may be concluded from absence.
 func (e *Engine) sight(ctx context.Context, installation uuid.UUID, x lifecycle.Facts, f *found) {
 	f.listing.Count++
-	f.listing.Oldest = x.CreatedAt
+	if end := x.CompletedAt; end != nil && (f.listing.FirstEnd.IsZero() || end.Before(f.listing.FirstEnd)) {
+		f.listing.FirstEnd = *end
+	}
 	if x.EnvHidden && (x.CreatedAt.IsZero() || !x.CreatedAt.Before(f.since.Add(-lifecycle.ListingMargin))) {
 		read, err := e.CloudRun.Get(ctx, x.Name)
 		if err != nil {
