@@ -38,7 +38,7 @@ test-race: ## the same under the race detector
 	@local/scripts/deps.sh curl gcc
 	go test -race -shuffle=on -count=1 ./...
 
-bench: ## measure a run of 10,000 separate tasks and an idle tick, on a durable PostgreSQL
+bench: ## measure a run of 10,000 separate tasks (the emulator's limits off) and an idle tick, on a durable PostgreSQL
 	@local/scripts/deps.sh
 	TESTDB_DURABLE=1 go test -run '^$$' -bench . ./internal/engine
 
