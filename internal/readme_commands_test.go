@@ -68,6 +68,10 @@ func sessions() []session {
 			{line: "orchestrator create-workflow --name hello --job-name hello --task-count 3", wants: "created hello (version 1): 3 tasks"},
 			{line: "orchestrator trigger hello --wait", wants: "run hello.1  success"},
 		}},
+		{"faults", []step{
+			{line: "orchestrator emulator --jobs local/examples/jobs.yaml --faults local/examples/faults.yaml --limits run=60,read=600 --listen 127.0.0.1:8085", wants: "faults.yaml, 20 rules, seed 42", stays: true},
+			{line: "curl -s http://127.0.0.1:8085/_emulator/executions", wants: `"executions":[]`},
+		}},
 		{"live", []step{
 			{line: "ORCHESTRATOR_MODE=live orchestrator init", wants: "mode      live"},
 		}},
