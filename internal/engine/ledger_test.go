@@ -383,7 +383,9 @@ func TestTheWatchOfALostRowEndsAlsoWhenItsJobCannotBeListed(t *testing.T) {
 	w.simple("lost", "ok", 1)
 	w.disturb("RunJob", emulator.Fault{Before: status.Error(codes.Unavailable, "no answer")})
 	run := w.trigger("lost")
-	w.tickUntil(run, "launching", func(d engine.RunDetail) bool { return d.Run.Counts.Dispatched == 1 && w.run.Calls().Count["RunJob"] == 1 })
+	w.tickUntil(run, "launching", func(d engine.RunDetail) bool {
+		return d.Run.Counts.Dispatched == 1 && w.run.Calls().Count["RunJob"] == 1
+	})
 	w.answer()
 	w.advance(20 * time.Second) // past claim and settle window: a complete listing does not show it
 	w.finish(run)

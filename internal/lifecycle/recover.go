@@ -11,6 +11,7 @@ const ListingMargin = time.Minute
 // Listing is how far one look through a job's newest executions reached.
 type Listing struct {
 	BeganAt    time.Time // the database's clock, read before the first page was asked for
+	Oldest     time.Time // creation of the oldest execution that it shows; zero when it shows none
 	FirstEnd   time.Time // the earliest end of an execution that it shows; zero when none of them has ended
 	ReachedEnd bool      // the last page was read
 	Count      int       // executions listed
