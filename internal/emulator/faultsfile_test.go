@@ -57,7 +57,7 @@ func TestAllThatIsWrongWithAFaultsFileIsSaidAtOnce(t *testing.T) {
 		{"faults: [{on: all, do: cut, job: A_b}]", "f:1:34: faults[0].job: a job's name is " + jobNameRule},
 		{"faults: [{on: all, do: cut, from: 2s, until: 1s}, {on: all, do: cut, every: 3s}]", "f:1:10: faults[0]: until 1s is not after from 2s\nf:1:51: faults[1]: every 3s needs an until that is not later"},
 		{"faults: [{on: all, do: cut, code: OK}, {on: all, do: reset, code: ABORTED, message: m}]", "f:1:35: faults[0].code: cut has no code\nf:1:67: faults[1].code: \"ABORTED\" cannot be the code of reset; allowed are RESOURCE_EXHAUSTED, PERMISSION_DENIED\nf:1:85: faults[1].message: reset sends no message"},
-		{"faults: [", "f:2:1: while parsing a flow node: did not find expected node content"},
+		{"faults: [", "f:1:10: while parsing a flow node: did not find expected node content"},
 	} {
 		_, err := ParseFaults("f", []byte(test.text))
 		got := "nothing"

@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"errors"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -32,12 +31,13 @@ func FuzzPageToken(f *testing.F) {
 	})
 }
 
-var place = regexp.MustCompile(`^jobs\.yaml:(\d+):(\d+): .`)
+// place is where a fault stands.
+var place = regexp.MustCompile(`^file\.yaml:(\d+):(\d+): .`)
 
 // FuzzJobsFile: a jobs file gives jobs that can run, or faults that stand where they say.
 func FuzzJobsFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
-		jobs, err := parseJobs("jobs.yaml", text)
+		jobs, err := parseJobs("file.yaml", text)
 		if err == nil {
 			for name, j := range jobs {
 				if name == "" || len(j.Command) == 0 || j.TaskCount < 1 || j.MaxRetries < 0 || j.Timeout <= 0 || j.Timeout > 7*24*time.Hour {
@@ -49,27 +49,35 @@ func FuzzJobsFile(f *testing.F) {
 			}
 			return
 		}
-		lines := 1 + strings.Count(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(string(text)), "\n")
-		for _, fault := range faultsOf(err) {
-			at := place.FindStringSubmatch(fault)
-			if at == nil {
-				t.Fatalf("a fault without a place: %q", fault)
-			}
-			if line, err := strconv.Atoi(at[1]); err != nil || line < 1 || line > lines {
-				t.Fatalf("%q stands outside the file of %d lines", fault, lines)
-			}
+		checkPlaces(t, text, err)
+	})
+}
+
+// FuzzFaultsFile: a script of faults is read, or what is wrong stands where it says.
+func FuzzFaultsFile(f *testing.F) {
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if _, err := ParseFaults("file.yaml", text); err != nil {
+			checkPlaces(t, text, err)
 		}
 	})
 }
 
-func faultsOf(err error) []string {
+// checkPlaces demands that every fault stands inside the text.
+func checkPlaces(t *testing.T, text []byte, err error) {
+	t.Helper()
+	faults := []error{err}
 	var joined interface{ Unwrap() []error }
-	if !errors.As(err, &joined) {
-		return []string{err.Error()}
+	if errors.As(err, &joined) {
+		faults = joined.Unwrap()
 	}
-	var all []string
-	for _, e := range joined.Unwrap() {
-		all = append(all, fmt.Sprint(e))
+	lines := 1 + strings.Count(lineBreaks.Replace(string(text)), "\n")
+	for _, fault := range faults {
+		at := place.FindStringSubmatch(fault.Error())
+		if at == nil {
+			t.Fatalf("a fault without a place: %q", fault)
+		}
+		if line, err := strconv.Atoi(at[1]); err != nil || line < 1 || line > lines {
+			t.Fatalf("%q stands outside the file of %d lines", fault, lines)
+		}
 	}
-	return all
 }

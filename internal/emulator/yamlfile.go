@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -16,13 +17,16 @@ import (
 func readYAML(file string, text []byte) (*yaml.Node, error) {
 	var doc yaml.Node
 	if err := yaml.Load(text, &doc); err != nil {
-		return nil, syntaxError(file, err)
+		return nil, syntaxError(file, text, err)
 	}
 	return doc.Content[0], nil
 }
 
+// lineBreaks brings all that the YAML parser takes for the end of a line into one form.
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
 // syntaxError says where the text is no YAML.
-func syntaxError(file string, err error) error {
+func syntaxError(file string, text []byte, err error) error {
 	var at *yaml.LoadError
 	if !errors.As(err, &at) {
 		return fmt.Errorf("%s: %w", file, err)
@@ -31,7 +35,12 @@ func syntaxError(file string, err error) error {
 	if at.ContextMsg != "" {
 		message = at.ContextMsg + ": " + message
 	}
-	return fmt.Errorf("%s:%d:%d: %s", file, max(at.Mark.Line, 1), max(at.Mark.Column, 1), message)
+	line, column := max(at.Mark.Line, 1), max(at.Mark.Column, 1)
+	// The parser adds a line break to every text, and finds some mistakes only behind it.
+	if lines := strings.Split(lineBreaks.Replace(string(text)), "\n"); line > len(lines) {
+		line, column = len(lines), utf8.RuneCountInString(lines[len(lines)-1])+1
+	}
+	return fmt.Errorf("%s:%d:%d: %s", file, line, column, message)
 }
 
 // fileReader walks a YAML file and collects what is wrong with it.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -25,7 +27,7 @@ func (l *loader) loadYAML(doc []byte) *node {
 		return nil
 	}
 	if err != nil {
-		l.syntax(err)
+		l.syntax(doc, err)
 		return nil
 	}
 	switch err := documents.Load(&second); {
@@ -33,7 +35,7 @@ func (l *loader) loadYAML(doc []byte) *node {
 		l.fault(&node{line: second.Line, column: second.Column}, "a second document begins here; a file holds one workflow")
 		return nil
 	case !errors.Is(err, io.EOF):
-		l.syntax(err)
+		l.syntax(doc, err)
 		return nil
 	}
 	y := &yamlReader{loader: l, open: map[*yaml.Node]bool{}}
@@ -43,7 +45,7 @@ func (l *loader) loadYAML(doc []byte) *node {
 }
 
 // syntax reports what the YAML parser refused. It tells no place for characters that YAML does not allow anywhere.
-func (l *loader) syntax(err error) {
+func (l *loader) syntax(doc []byte, err error) {
 	at, message := &node{line: 1, column: 1}, err.Error()
 	var load *yaml.LoadError
 	if errors.As(err, &load) {
@@ -52,10 +54,22 @@ func (l *loader) syntax(err error) {
 			message = load.ContextMsg + ": " + message
 		}
 		if load.Mark.Line > 0 {
-			at = &node{line: load.Mark.Line, column: load.Mark.Column}
+			at = inside(doc, load.Mark.Line, load.Mark.Column)
 		}
 	}
 	l.fault(at, "not valid YAML: %s", message)
+}
+
+// lineBreaks brings all that the YAML parser takes for the end of a line into one form.
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
+// inside is a place in the document. The YAML parser adds a line break to every text, and finds some mistakes only behind it.
+func inside(doc []byte, line, column int) *node {
+	lines := strings.Split(lineBreaks.Replace(string(doc)), "\n")
+	if line > len(lines) {
+		line, column = len(lines), utf8.RuneCountInString(lines[len(lines)-1])+1
+	}
+	return &node{line: line, column: max(column, 1)}
 }
 
 // value copies source into n, whose place and name are known.

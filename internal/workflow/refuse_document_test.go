@@ -35,7 +35,7 @@ func TestADocumentThatIsNoDefinitionIsRefusedWithItsPlaces(t *testing.T) {
 		{"YAML with tabs", "name: a\n\tjob: b\n",
 			"w.yaml:2:1: not valid YAML: while scanning a plain scalar: found a tab character that violates indentation"},
 		{"a syntax error in a second document", head + foot + "---\na: [",
-			"w.yaml:7:1: not valid YAML: while parsing a flow node: did not find expected node content"},
+			"w.yaml:6:5: not valid YAML: while parsing a flow node: did not find expected node content"},
 		{"numbers with huge exponents", `{"name":"a","job":{"name":"j"},"tasks":{"items":[1e999,0e99999999999999999999,0e-401]}}`,
 			strings.Join([]string{
 				"w.yaml:1:50: tasks.items[0]: 1e999 has more digits than can be kept; write it in quotes",
