@@ -57,7 +57,7 @@ fuzz: ## try every parser and decoder with made-up input, each for FUZZTIME (10s
 	@local/scripts/deps.sh
 	@local/scripts/fuzz.sh
 
-bench: ## measure a run of 10,000 separate tasks and an idle tick, on a durable PostgreSQL
+bench: ## measure a run of 10,000 separate tasks (the emulator's limits off) and an idle tick, on a durable PostgreSQL
 	@local/scripts/deps.sh
 	TESTDB_DURABLE=1 go test -run '^$$' -bench . ./internal/engine
 

@@ -167,3 +167,23 @@ func encodeReport(r engine.Report) api.TickReport {
 func encodePhase(p engine.PhaseReport) api.PhaseReport {
 	return api.PhaseReport{Phase: p.Phase, Moved: p.Moved, TookMS: p.Took.Milliseconds()}
 }
+
+func encodeCheckup(c engine.Checkup) api.DoctorReport {
+	return api.DoctorReport{
+		Findings: encodeAll(c.Findings, encodeFinding),
+		Checked: api.DoctorChecked{
+			At: c.Health.Now.UTC(), Installation: c.Health.Installation.String(), Mode: string(c.Health.Mode), SchemaVersion: c.Health.SchemaVersion,
+			Rules: c.Rules, Executions: c.Rows, Calls: c.Calls, Jobs: encodeAll(c.Jobs, encodeCheckedJob), NotLooked: orEmpty(c.NotLooked), TookMS: c.Took.Milliseconds(),
+		},
+	}
+}
+
+func encodeFinding(f lifecycle.Finding) api.DoctorFinding {
+	return api.DoctorFinding{
+		Kind: string(f.Kind), Severity: string(f.Severity()), Subject: f.Subject, Run: f.Run, Detail: f.Detail, Action: f.Action, Since: utc(f.Since), Fixed: f.Fixed,
+	}
+}
+
+func encodeCheckedJob(j engine.CheckedJob) api.DoctorJob {
+	return api.DoctorJob{Job: j.Job, Listed: j.Listed, Back: utc(j.Back), Complete: j.Complete}
+}

@@ -243,6 +243,22 @@ func TestARunIsCancelled(t *testing.T) {
 	}
 }
 
+func TestDoctorAnswersWithWhatItFinds(t *testing.T) {
+	t.Parallel()
+	s := startNew(t)
+	s.call(201, "PUT", "/workflows/nightly", nightly, nil)
+	s.call(201, "POST", "/trigger/nightly", "", nil)
+	s.call(200, "POST", "/tick", "", nil)
+	for _, method := range []string{"GET", "POST"} {
+		var r api.DoctorReport
+		if s.call(200, method, "/tick/doctor", "", &r); len(r.Findings) > 0 || len(r.Checked.NotLooked) > 0 || r.Checked.Rules == 0 || len(r.Checked.Jobs) == 0 {
+			t.Errorf("%s %+v", method, r)
+		}
+	}
+	s.refused(422, "POST", "/tick/doctor", `{"force":true}`)
+	s.refused(405, "DELETE", "/tick/doctor", "")
+}
+
 func TestUnknownThingsAreNotFound(t *testing.T) {
 	t.Parallel()
 	s := startNew(t)

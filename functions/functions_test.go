@@ -33,6 +33,9 @@ func routes() []struct{ function, method, path, body string } {
 		{"status", "GET", "/events?run=nightly.1", ""},
 		{"tick", "POST", "/", ""},
 		{"tick", "POST", "/", "{}"},
+		{"tick", "GET", "/doctor", ""},
+		{"tick", "POST", "/doctor", ""},
+		{"tick", "POST", "/doctor", "{}"},
 	}
 }
 

@@ -147,10 +147,10 @@ func isWrite(method string) bool {
 	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
 }
 
-// limit bounds a request's time. A tick is bounded by its own budget instead, and by a drain; a caller who hangs up does not stop it,
+// limit bounds a request's time. A tick, and doctor, is bounded by its own budget instead, and by a drain; a caller who hangs up does not stop it,
 // because work that was begun must be recorded.
 func (f *Functions) limit(r *http.Request) (context.Context, context.CancelFunc) {
-	if r.URL.Path != "/"+api.FunctionTick {
+	if tick := "/" + api.FunctionTick; r.URL.Path != tick && r.URL.Path != tick+"/doctor" {
 		return context.WithTimeout(r.Context(), requestTime)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))

@@ -13,6 +13,11 @@ type tickRequest struct {
 	Body *struct{} `doc:"nothing"`
 }
 
+type fixRequest struct {
+	Caller
+	Body *struct{} `doc:"nothing"`
+}
+
 // tickRoutes are called by Cloud Scheduler, the wake queue or the local ticker, as a caller that may do nothing else.
 // A tick may be repeated, overlap another, or be killed anywhere.
 func (f *Functions) tickRoutes() {
@@ -21,6 +26,14 @@ func (f *Functions) tickRoutes() {
 		OperationID: "tick", Method: http.MethodPost, Path: root,
 		Summary: "Move everything that is due", Description: "Answers 500 when a phase failed; the report is complete all the same, and the other phases ran.",
 	}, f.tick)
+	register(f, huma.Operation{
+		OperationID: "doctor", Method: http.MethodGet, Path: root + "/doctor",
+		Summary: "Compare the database with its own rules and with Cloud Run", Description: "Changes nothing, and may be called at any time, also while ticks run.",
+	}, f.doctor)
+	register(f, huma.Operation{
+		OperationID: "doctor-fix", Method: http.MethodPost, Path: root + "/doctor",
+		Summary: "Put right what doctor finds", Description: "Does what a tick would do about what the listings show, and no more: no execution's row is ended, and nothing of another installation is touched.",
+	}, f.fix)
 	tick := f.api.OpenAPI().Paths[root].Post
 	tick.Responses["500"] = &huma.Response{Description: "A phase failed", Content: tick.Responses["200"].Content}
 }
@@ -39,6 +52,22 @@ func (f *Functions) tick(ctx context.Context, _ *tickRequest) (*coded[api.TickRe
 		status = http.StatusInternalServerError
 	}
 	return &coded[api.TickReport]{Status: status, Body: encodeReport(report)}, nil
+}
+
+func (f *Functions) doctor(ctx context.Context, _ *struct{}) (*reply[api.DoctorReport], error) {
+	return f.checkup(ctx, false, "")
+}
+
+func (f *Functions) fix(ctx context.Context, in *fixRequest) (*reply[api.DoctorReport], error) {
+	return f.checkup(ctx, true, f.actorOf(in.Caller))
+}
+
+func (f *Functions) checkup(ctx context.Context, fix bool, actor string) (*reply[api.DoctorReport], error) {
+	found, err := f.engine.Doctor(ctx, fix, actor)
+	if err != nil {
+		return nil, err
+	}
+	return &reply[api.DoctorReport]{Body: encodeCheckup(found)}, nil
 }
 
 // tickError is for a tick that failed before its phases could say anything.

@@ -48,6 +48,9 @@ func sessions() []session {
 			{line: "orchestrator tasks example-workflow.1", wants: "ATTEMPT"},
 			{line: "orchestrator tasks nightly-report.1 --step transform --status success -o json", wants: `"task_index": 39`},
 			{line: "orchestrator tick", wants: "PHASE"},
+			{line: "orchestrator doctor", wants: "nothing is wrong with what was looked at"},
+			{line: "orchestrator doctor --fix", wants: "nothing is wrong with what was looked at"},
+			{line: "orchestrator doctor -o json", wants: `"findings": []`},
 			{line: "orchestrator tick --every 5s", wants: "ticking every 5s", stays: true},
 			{line: "orchestrator config", wants: "DATABASE_URL"},
 			{line: "orchestrator completion bash", wants: "__start_orchestrator"},
@@ -67,6 +70,10 @@ func sessions() []session {
 			{line: "CLOUD_RUN_EMULATOR_HOST=127.0.0.1:8085 orchestrator run", wants: "ticker", stays: true},
 			{line: "orchestrator create-workflow --name hello --job-name hello --task-count 3", wants: "created hello (version 1): 3 tasks"},
 			{line: "orchestrator trigger hello --wait", wants: "run hello.1  success"},
+		}},
+		{"faults", []step{
+			{line: "orchestrator emulator --jobs local/examples/jobs.yaml --faults local/examples/faults.yaml --limits run=60,read=600 --listen 127.0.0.1:8085", wants: "faults.yaml, 20 rules, seed 42", stays: true},
+			{line: "curl -s http://127.0.0.1:8085/_emulator/executions", wants: `"executions":[]`},
 		}},
 		{"live", []step{
 			{line: "ORCHESTRATOR_MODE=live orchestrator init", wants: "mode      live"},

@@ -80,6 +80,8 @@ func TestEveryEndpointIsCalledByItsRoute(t *testing.T) {
 		{"executions", func(c *Client) error { _, err := c.Executions(ctx, "w.1", Page{}); return err }, "GET /status/runs/w.1/executions"},
 		{"events", func(c *Client) error { _, err := c.Events(ctx, "w.1", Page{}); return err }, "GET /status/runs/w.1/events"},
 		{"tick", func(c *Client) error { _, err := c.Tick(ctx); return err }, "POST /tick/ {}"},
+		{"doctor", func(c *Client) error { _, err := c.Doctor(ctx, false); return err }, "GET /tick/doctor"},
+		{"doctor with fixes", func(c *Client) error { _, err := c.Doctor(ctx, true); return err }, "POST /tick/doctor {}"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,7 +99,7 @@ func TestEveryEndpointIsCalledByItsRoute(t *testing.T) {
 					t.Errorf("%s has Content-Type %q", r.Method, r.Header.Get("Content-Type"))
 				}
 				w.Header().Set("Content-Type", "application/json")
-				fmt.Fprint(w, `{"mode":"mock","installation":"i","phases":[]}`)
+				fmt.Fprint(w, `{"mode":"mock","installation":"i","phases":[],"findings":[],"checked":{"installation":"i"}}`)
 			})
 			if err := tt.call(c); err != nil {
 				t.Fatal(err)
@@ -386,6 +388,20 @@ func TestTickThatDidNotRunIsAProblem(t *testing.T) {
 	var p *Problem
 	if !errors.As(err, &p) || p.Status != 500 {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestDoctorTakesNoOtherJSONForItsReport(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{`{}`, `{"findings":[]}`, `{"findings":null,"checked":{"installation":"i"}}`, `[]`} {
+		var foreign *Foreign
+		if _, err := newTestClient(t, Options{Transport: answerJSON(200, body)}).Doctor(t.Context(), false); !errors.As(err, &foreign) {
+			t.Errorf("%s gives %v", body, err)
+		}
+	}
+	r, err := newTestClient(t, Options{Transport: answerJSON(200, `{"findings":[{"kind":"rule"},{"kind":"orphan","fixed":true}],"checked":{"installation":"i"}}`)}).Doctor(t.Context(), true)
+	if err != nil || len(r.Findings) != 2 || r.Unfixed() != 1 {
+		t.Errorf("%+v %v", r, err)
 	}
 }
 

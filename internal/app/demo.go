@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -127,34 +126,5 @@ func demoFunctions(ctx context.Context, dsn, cloudRun, version string, log *slog
 		say(fmt.Sprintf("functions   ready     %s/%s", s.URL, "status"))
 		say("ticker      every 5 s")
 		return s.URL, nil
-	}
-}
-
-// ServeEmulator serves an offline Cloud Run with the jobs of a file until ctx ends. ready is called with its address.
-func ServeEmulator(ctx context.Context, jobsFile, listen, logDir string, ready func(address string)) error {
-	jobs, err := emulator.LoadJobs(jobsFile)
-	if err != nil {
-		return err
-	}
-	server, err := emulator.New(emulator.Options{Jobs: jobs, LogDir: logDir})
-	if err != nil {
-		return err
-	}
-	defer server.Close()
-	l, err := Listen(ctx, listen, "--listen")
-	if err != nil {
-		return err
-	}
-	ready(l.Addr().String())
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	select {
-	case err := <-failed:
-		if errors.Is(err, http.ErrServerClosed) {
-			return nil
-		}
-		return err
-	case <-ctx.Done():
-		return nil
 	}
 }

@@ -149,11 +149,16 @@ func TestCommandsSayWhatHappened(t *testing.T) {
 		{"cancel_ended", []string{"cancel", "nightly-report.311"}},
 		{"tick", []string{"tick"}},
 		{"tick_json", []string{"tick", "-o", "json"}},
+		{"doctor", []string{"doctor"}},
+		{"doctor_fix", []string{"doctor", "--fix"}},
+		{"doctor_json", []string{"doctor", "-o", "json"}},
+		{"doctor_healthy", []string{"doctor"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
+			f.healthy = tt.name == "doctor_healthy"
 			tm := at(f.URL)
 			golden(t, tt.name, tm.transcript(tt.args, tm.run(t, tt.args...), f.URL))
 			if strings.Contains(tt.name, "json") && !json.Valid([]byte(tm.out.String())) {

@@ -24,10 +24,16 @@ func TestLocalCommandsPassTheirFlagsOnAndSayWhatStarted(t *testing.T) {
 			return nil
 		},
 		Emulator: func(_ context.Context, r EmulatorRequest) error {
-			if diff := cmp.Diff(EmulatorRequest{Jobs: "jobs.yaml", Listen: "127.0.0.1:9", LogDir: "logs"}, EmulatorRequest{r.Jobs, r.Listen, r.LogDir, nil}); diff != "" {
+			ready := r.Ready
+			r.Ready = nil
+			want := EmulatorRequest{Jobs: "jobs.yaml", Limits: "on", Listen: "127.0.0.1:9", LogDir: "logs"}
+			if r.Faults != "" {
+				want = EmulatorRequest{Jobs: "jobs.yaml", Faults: "faults.yaml", Limits: "run=60", Listen: "127.0.0.1:8085"}
+			}
+			if diff := cmp.Diff(want, r); diff != "" {
 				t.Error(diff)
 			}
-			r.Ready(r.Listen)
+			ready(EmulatorInfo{Address: r.Listen, Limits: "in some words: " + r.Limits, Faults: r.Faults})
 			return nil
 		},
 		Settings: func(context.Context) ([]Setting, error) {
@@ -42,6 +48,7 @@ func TestLocalCommandsPassTheirFlagsOnAndSayWhatStarted(t *testing.T) {
 		{"init_json", []string{"init", "--mode", "emulator", "-o", "json"}},
 		{"run", []string{"run", "--listen", "127.0.0.1:8081", "--every", "2s"}},
 		{"emulator", []string{"emulator", "--jobs", "jobs.yaml", "--listen", "127.0.0.1:9", "--log-dir", "logs"}},
+		{"emulator_faults", []string{"emulator", "--jobs", "jobs.yaml", "--faults", "faults.yaml", "--limits", "run=60"}},
 		{"emulator_without_jobs", []string{"emulator"}},
 		{"config", []string{"config"}},
 		{"config_json", []string{"config", "-o", "json"}},

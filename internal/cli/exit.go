@@ -14,7 +14,7 @@ import (
 // Exit codes. Those from 10 on tell how a run ended that was waited for.
 const (
 	exitOK           = 0
-	exitFailed       = 1 // the outcome of a run that was waited for may be unknown, too
+	exitFailed       = 1 // the outcome of a run that was waited for may be unknown, too; doctor has found something
 	exitUsage        = 2
 	exitNotFound     = 3
 	exitConflict     = 4

@@ -43,6 +43,8 @@ type fake struct {
 	polled func(run *api.Run)
 	// tick answers a tick.
 	tick func(n int) (int, any)
+	// healthy: doctor finds nothing.
+	healthy bool
 }
 
 func newFake(t *testing.T) *fake {
@@ -131,6 +133,7 @@ func (f *fake) handler() http.Handler {
 	mux.HandleFunc("GET /status/runs/{run}", f.getRun)
 	mux.HandleFunc("GET /status/runs/{run}/tasks", f.listTasks)
 	mux.HandleFunc("POST /tick/{$}", f.doTick)
+	mux.HandleFunc("/tick/doctor", f.doctor)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		f.requests = append(f.requests, r.Method+" "+r.RequestURI)
@@ -314,6 +317,25 @@ func (f *fake) doTick(w http.ResponseWriter, _ *http.Request) {
 	due := noon().Add(8 * time.Second)
 	reply(w, 200, api.TickReport{Passes: 2, Moved: 15, TookMS: 1234, Phases: []api.PhaseReport{{Phase: "expand", Moved: 10, TookMS: 7}, {Phase: "launch", Moved: 5, TookMS: 1200}},
 		Errors: []string{}, NextDue: &due, Active: true, Finished: []string{"example-workflow.12 success"}})
+}
+
+// doctor finds one thing of each severity; a fix puts one of them right.
+func (f *fake) doctor(w http.ResponseWriter, r *http.Request) {
+	const job = "projects/my-gcp-project/locations/us-central1/jobs/load"
+	checked := api.DoctorChecked{At: noon(), Installation: "0199b3c2-7d41-7c0e-9a55-0d2f7a1b6c00", Mode: "emulator", SchemaVersion: 1, Rules: 38, Executions: 3, Calls: 11,
+		Jobs:      []api.DoctorJob{{Job: job, Listed: 1000, Back: before(3 * time.Hour)}, {Job: job + "-all", Listed: 7, Back: before(time.Minute), Complete: true}},
+		NotLooked: []string{}, TookMS: 420}
+	if f.healthy {
+		reply(w, 200, api.DoctorReport{Findings: []api.DoctorFinding{}, Checked: checked})
+		return
+	}
+	checked.NotLooked = []string{"executions of job " + job + " before the newest 1000"}
+	fixed := r.Method == http.MethodPost
+	reply(w, 200, api.DoctorReport{Checked: checked, Findings: []api.DoctorFinding{
+		{Kind: "launch_blocked", Severity: "error", Subject: "installation", Detail: "nothing is launched: it was restored", Action: "find out which of the two is to go on", Since: before(3 * time.Minute)},
+		{Kind: "orphan", Severity: "warning", Subject: "step main, execution " + job + "/executions/load-x7k2p", Run: "example-workflow.12", Detail: "Cloud Run shows it although its row has ended", Action: "doctor --fix cancels it", Fixed: fixed},
+		{Kind: "other_installation", Severity: "note", Subject: "job " + job, Detail: "2 executions carry\x1b[31m the markers of other installations", Action: "they are never touched", Since: before(26 * time.Hour)},
+	}})
 }
 
 func (f *fake) count(prefix string) int {

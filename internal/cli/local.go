@@ -56,9 +56,18 @@ type ServeInfo struct {
 // EmulatorRequest asks for an offline Cloud Run.
 type EmulatorRequest struct {
 	Jobs   string // the file with the jobs
+	Faults string // the file with a script of faults; empty is none
+	Limits string // on, off, or some changed, as in run=60,read=600
 	Listen string // HOST:PORT
-	LogDir string // where the tasks' output goes; empty is a folder of the emulator's choice
-	Ready  func(addr string)
+	LogDir string // where the tasks' output goes; empty drops it
+	Ready  func(EmulatorInfo)
+}
+
+// EmulatorInfo is an offline Cloud Run that answers.
+type EmulatorInfo struct {
+	Address string // HOST:PORT
+	Limits  string // in some words
+	Faults  string // the script that was loaded, in some words; empty is none
 }
 
 // Setting is one setting in force.

@@ -98,40 +98,6 @@ func (c *console) printServing(i ServeInfo, every time.Duration) {
 	c.field("ticker", fmt.Sprintf("every %v", every))
 }
 
-func (c *console) emulatorCommand() *cobra.Command {
-	var r EmulatorRequest
-	cmd := &cobra.Command{
-		Use:   "emulator --jobs FILE",
-		Short: "Run an offline Cloud Run whose jobs are commands on this machine",
-		Example: `  orchestrator emulator --jobs local/examples/jobs.yaml --listen 127.0.0.1:8085
-  CLOUD_RUN_EMULATOR_HOST=127.0.0.1:8085 orchestrator run`,
-		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case c.Local.Emulator == nil:
-				return missing(cmd)
-			case r.Jobs == "":
-				return usage(cmd, "emulator needs --jobs FILE")
-			}
-			r.Ready = func(addr string) {
-				c.field("emulator", "listens on "+addr)
-				c.next(fmt.Sprintf("CLOUD_RUN_EMULATOR_HOST=%s orchestrator run", addr))
-			}
-			return c.Local.Emulator(cmd.Context(), r)
-		},
-	}
-	f := cmd.Flags()
-	f.StringVar(&r.Jobs, "jobs", "", "file with the jobs (required)")
-	f.StringVar(&r.Listen, "listen", "127.0.0.1:8085", "HOST:PORT to listen on")
-	f.StringVar(&r.LogDir, "log-dir", "", "folder for the tasks' output")
-	_ = cmd.MarkFlagFilename("jobs", "yaml", "yml", "json")
-	_ = cmd.MarkFlagDirname("log-dir")
-	for _, name := range []string{"listen"} {
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
-	}
-	return cmd
-}
-
 func (c *console) configCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "config",

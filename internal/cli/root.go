@@ -48,7 +48,7 @@ func (c *console) root() *cobra.Command {
 		c.initCommand(), c.runCommand(),
 		c.createWorkflowCommand(), c.listWorkflowsCommand(), c.applyCommand(),
 		c.triggerCommand(), c.cancelCommand(), c.statusCommand(), c.tasksCommand(),
-		c.tickCommand(), c.emulatorCommand(), c.configCommand(), c.demoCommand(),
+		c.tickCommand(), c.doctorCommand(), c.emulatorCommand(), c.configCommand(), c.demoCommand(),
 	)
 	return root
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -16,7 +17,7 @@ import (
 	"cloud-run-orchestrator/internal/lifecycle"
 )
 
-// onBothWays runs a test over an emulator's socket, which answers as an HTTP server does, and over its connection inside the process.
+// onBothWays runs a test over an emulator's socket and over its connection inside the process, where no observer sees the wire.
 func onBothWays(t *testing.T, o emulator.Options, test func(*testing.T, *Client)) {
 	t.Parallel()
 	t.Run("socket", func(t *testing.T) {
@@ -186,6 +187,38 @@ func TestEmulator_loses_an_answer_but_the_marker_is_found(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"i/r/2", "i/r/1"}, markers); diff != "" {
 			t.Errorf("markers, newest first (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestEmulator_only_the_servers_own_refusal_is_definite(t *testing.T) {
+	faults := []struct {
+		name  string
+		fault emulator.Fault
+		want  lifecycle.AnswerKind
+		code  string
+	}{
+		{"a stream reset that looks like a quota", emulator.Fault{LoseBefore: emulator.ResetExhausted}, unknown, "RESOURCE_EXHAUSTED"},
+		{"a stream reset that looks like a refusal", emulator.Fault{LoseBefore: emulator.ResetDenied}, unknown, "PERMISSION_DENIED"},
+		{"the same after its effect", emulator.Fault{LoseAfter: emulator.ResetDenied}, unknown, "PERMISSION_DENIED"},
+		{"a cut connection", emulator.Fault{LoseAfter: emulator.Cut}, unknown, "UNAVAILABLE"},
+		{"a quota", emulator.Fault{Quota: true}, lifecycle.AnswerQuota, "RESOURCE_EXHAUSTED"},
+		{"a quota in strange words", emulator.Fault{Quota: true, BadText: true}, unknown, "RESOURCE_EXHAUSTED"}, // its details cannot be read
+		{"a refusal in strange words", emulator.Fault{Before: status.Error(codes.NotFound, "gone"), BadText: true}, rejected, "NOT_FOUND"},
+		{"an answer that cannot be read", emulator.Fault{BadText: true}, unknown, "OK"},
+		{"an answer with the project's number", emulator.Fault{ProjectNumber: true}, lifecycle.AnswerNamed, ""},
+		{"an answer with unknown enums", emulator.Fault{UnknownEnum: true}, lifecycle.AnswerNamed, ""},
+	}
+	o := emulator.Options{
+		Jobs:      emulator.Jobs{"report": {Func: func(context.Context, emulator.Task) emulator.Result { return emulator.Result{} }}},
+		Intercept: func(_ context.Context, call emulator.Call) emulator.Fault { return faults[call.N-1].fault },
+	}
+	onBothWays(t, o, func(t *testing.T, c *Client) {
+		for _, f := range faults {
+			got := c.Run(t.Context(), lifecycle.Launch{Job: aJob, TaskCount: 1})
+			if got.Kind != f.want || got.Code != f.code || !utf8.ValidString(got.Words) {
+				t.Errorf("%s: %+v", f.name, got)
+			}
 		}
 	})
 }

@@ -55,13 +55,14 @@ func newWorld(t *testing.T, mode lifecycle.Mode) *world {
 	return w
 }
 
+// startEmulator has no quotas: hundreds of tasks, each an execution of its own, would wait minutes for 180 a minute.
 func startEmulator(t *testing.T) (host string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "jobs.yaml")
 	if err := os.WriteFile(file, []byte(jobs), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return start(t, orchestrator, nil, "emulator", "--jobs", file, "--listen", "127.0.0.1:0").says(`listens on (\S+)`)
+	return start(t, orchestrator, nil, "emulator", "--jobs", file, "--listen", "127.0.0.1:0", "--limits", "off").says(`listens on (\S+)`)
 }
 
 // with is the environment with further settings; the last of one name counts.

@@ -84,17 +84,15 @@ func TestAHiddenExecutionIsListedLater(t *testing.T) {
 
 func TestALateCallHasItsEffectAlthoughItsCallerGaveUp(t *testing.T) {
 	t.Parallel()
-	ctx, giveUp := context.WithCancel(t.Context())
 	s := newServer(t, Options{Jobs: Jobs{"a": {Func: instant}}, Intercept: func(ctx context.Context, c Call) Fault {
 		if c.Method != "RunJob" {
 			return Fault{}
 		}
-		giveUp()
-		<-ctx.Done()
+		<-ctx.Done() // the caller gives up
 		return Fault{Delay: time.Millisecond}
 	}})
 	c := inside(t, s)
-	_, err := c.jobs.RunJob(ctx, &runpb.RunJobRequest{Name: somewhere + "/jobs/a"})
+	_, err := c.jobs.RunJob(s.giveUpAfter(t, "RunJob", 1), &runpb.RunJobRequest{Name: somewhere + "/jobs/a"})
 	wantCode(t, err, codes.Canceled)
 	for give := time.Now().Add(patience); len(c.list(t, somewhere+"/jobs/a", 0)) == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(give) {

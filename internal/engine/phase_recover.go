@@ -48,175 +48,60 @@ func (e *Engine) recover(ctx context.Context, t *turn) (int, error) {
 	return moved + n, errors.Join(append(errs, err)...)
 }
 
-// search is the rows of one job for whose markers its newest executions are read: one listing serves them all.
-type search struct {
-	job     string
-	unknown []lifecycle.Execution
-	watched []lifecycle.Execution
-	since   time.Time // how far back the listing must reach
-	began   time.Time // the database's clock before the first page
-}
-
-func searchesOf(unknown, watched []lifecycle.Execution) []search {
-	var list []search
-	at := map[string]int{}
-	add := func(x lifecycle.Execution) *search {
-		i, ok := at[x.Job]
-		if !ok {
-			i = len(list)
-			at[x.Job] = i
-			list = append(list, search{job: x.Job, since: *x.SentAt, began: x.ClaimedAt})
-		}
-		s := &list[i]
-		if x.SentAt.Before(s.since) {
-			s.since = *x.SentAt
-		}
-		if x.ClaimedAt.Before(s.began) {
-			s.began = x.ClaimedAt
-		}
-		return s
-	}
-	for _, x := range unknown {
-		s := add(x)
-		s.unknown = append(s.unknown, x)
-	}
-	for _, x := range watched {
-		if x.SentAt != nil {
-			s := add(x)
-			s.watched = append(s.watched, x)
-		}
-	}
-	return list
-}
-
-// found is what a search saw.
-type found struct {
-	search
-	listing lifecycle.Listing
-	ours    []sighting
-	names   map[string]bool // of ours
-	err     error
-}
-
-// sighting is an execution with a marker of this installation.
-type sighting struct {
-	marker lifecycle.Marker
-	facts  lifecycle.Facts
-}
-
-// search reads a job's executions, newest first, until it has passed the oldest send or the end.
-func (e *Engine) search(ctx context.Context, t *turn, installation uuid.UUID, s search) found {
-	f := found{search: s, listing: lifecycle.Listing{BeganAt: s.began}, names: map[string]bool{}}
-	token := ""
-	for {
-		list, next, err := e.CloudRun.List(ctx, s.job, token)
-		if errors.Is(err, lifecycle.ErrGone) && token == "" { // the job is gone, and its executions with it
-			f.listing.ReachedEnd = true
-			return f
-		}
-		if err != nil {
-			f.err = fmt.Errorf("list executions of %s: %w", s.job, err)
-			f.listing.Unread = true
-			return f
-		}
-		for _, x := range list {
-			e.sight(ctx, installation, x, &f)
-		}
-		token = next
-		switch {
-		case next == "":
-			f.listing.ReachedEnd = true
-			return f
-		case !f.listing.Oldest.IsZero() && f.listing.Oldest.Before(s.since.Add(-lifecycle.ListingMargin)):
-			return f
-		case t.spent():
-			return f
-		}
-	}
-}
-
-// sight takes one listed execution in. One of the time in question that hides its environment is read by itself; when that fails, nothing may be concluded from absence.
-func (e *Engine) sight(ctx context.Context, installation uuid.UUID, x lifecycle.Facts, f *found) {
-	f.listing.Count++
-	f.listing.Oldest = x.CreatedAt
-	if x.EnvHidden && (x.CreatedAt.IsZero() || !x.CreatedAt.Before(f.since.Add(-lifecycle.ListingMargin))) {
-		read, err := e.CloudRun.Get(ctx, x.Name)
-		if err != nil {
-			f.listing.Unread = true
-			f.err = fmt.Errorf("read %s, whose environment the listing hides: %w", x.Name, err)
-			return
-		}
-		x = read
-	}
-	m, ok := lifecycle.ParseMarker(x.Marker)
-	if !ok || m.Installation != installation {
-		return
-	}
-	// What starts while pages are read moves the list on, and the last of one page is the first of the next: that is no second execution of its row.
-	if !f.names[x.Name] {
-		f.names[x.Name] = true
-		f.ours = append(f.ours, sighting{m, x})
-	}
-}
-
 // recordFound compares what a search saw with the ledger and writes what follows.
 func (e *Engine) recordFound(ctx context.Context, now time.Time, f found) (moved int, err error) {
-	errs := []error{f.err}
-	seen := map[uuid.UUID][]lifecycle.Facts{}
-	if len(f.ours) > 0 {
-		list := make([]uuid.UUID, len(f.ours))
-		for i, s := range f.ours {
-			list[i] = s.marker.Row
-		}
-		rows, err := e.Store.Rows(ctx, list)
-		if err != nil {
-			return 0, errors.Join(append(errs, err)...)
-		}
-		for _, s := range f.ours {
-			if why := unknownSend(s, rows); why != "" {
-				errs = append(errs, e.Store.BlockLaunch(ctx, why))
-			}
-		}
-		here, err := e.Store.Installation(ctx)
-		if err != nil {
-			return 0, errors.Join(append(errs, err)...)
-		}
-		for _, s := range f.ours {
-			named, err := e.judge(ctx, s, rows, here.LaunchBlockedReason != "")
-			errs = append(errs, err)
-			if named {
-				seen[s.marker.Row] = append(seen[s.marker.Row], s.facts)
-			}
-		}
+	seen, err := e.recordSightings(ctx, f)
+	if seen == nil { // the ledger could not be asked, so nothing follows from what was not seen
+		return 0, errors.Join(f.err, err)
 	}
-	moved, err = e.settleUnknown(ctx, now, f, seen)
-	return moved, errors.Join(append(errs, err, e.settleWatched(ctx, now, f))...)
+	moved, err2 := e.settleUnknown(ctx, now, f, seen)
+	return moved, errors.Join(f.err, err, err2, e.settleWatched(ctx, now, f))
 }
 
-// unknownSend says why a marker of ours shows that this database is not the one that sent it, or is older; empty where it does not.
-func unknownSend(s sighting, rows map[uuid.UUID]store.Row) string {
-	row, ok := rows[s.marker.Row]
-	if ok && (s.marker.Send < row.Send || s.marker.Send == row.Send && row.SentAt != nil) {
-		return ""
+// recordSightings judges the executions with our marker, and gives those that launching rows wait for, by row; nil where they could not be judged.
+// Sends that this database does not know block launching.
+// While that is blocked nothing is taken for an orphan: what this database does not know may be the work of another copy of it.
+func (e *Engine) recordSightings(ctx context.Context, f found) (seen map[uuid.UUID][]lifecycle.Facts, err error) {
+	seen = map[uuid.UUID][]lifecycle.Facts{}
+	if len(f.ours) == 0 {
+		return seen, nil
 	}
+	rows, err := e.Store.Rows(ctx, rowsOf(f.ours))
+	if err != nil {
+		return nil, err
+	}
+	var orphans []sighting
+	for _, s := range f.ours {
+		switch s.judge(rows) {
+		case lifecycle.SightUnknownSend:
+			if err := e.Store.BlockLaunch(ctx, unknownSend(s)); err != nil {
+				return nil, err
+			}
+		case lifecycle.SightNamed:
+			if len(seen[s.marker.Row]) > 0 {
+				orphans = append(orphans, s)
+			}
+			seen[s.marker.Row] = append(seen[s.marker.Row], s.facts)
+		case lifecycle.SightOrphan:
+			orphans = append(orphans, s)
+		}
+	}
+	if len(orphans) == 0 {
+		return seen, nil
+	}
+	here, err := e.Store.Installation(ctx)
+	if err != nil || here.LaunchBlockedReason != "" {
+		return seen, err
+	}
+	var errs []error
+	for _, s := range orphans {
+		errs = append(errs, e.Store.RecordOrphan(ctx, s.marker.Row, s.facts.Name, s.facts.CompletedAt != nil))
+	}
+	return seen, errors.Join(errs...)
+}
+
+func unknownSend(s sighting) string {
 	return fmt.Sprintf("Cloud Run shows %s, which this installation sent and this database does not know: the database was restored to an earlier time", s.facts.Name)
-}
-
-// judge says what an execution with our marker is to its row: its own, so that the row takes the name, or an orphan.
-// While launching is blocked nothing is taken for an orphan: what this database does not know may be the work of another copy of it.
-func (e *Engine) judge(ctx context.Context, s sighting, rows map[uuid.UUID]store.Row, blocked bool) (named bool, err error) {
-	row := rows[s.marker.Row]
-	switch {
-	case unknownSend(s, rows) != "":
-		return false, nil
-	case lifecycle.SameExecution(row.Name, s.facts.Name) && row.Outcome != lifecycle.OutcomeLost:
-		return false, nil
-	case row.Status == lifecycle.Launching && row.Send == s.marker.Send && row.Name == "":
-		return true, nil
-	case blocked:
-		return false, nil
-	}
-	return false, e.Store.RecordOrphan(ctx, row.ID, s.facts.Name, s.facts.CompletedAt != nil)
 }
 
 // settleUnknown decides the launching rows of a search.
@@ -228,9 +113,6 @@ func (e *Engine) settleUnknown(ctx context.Context, now time.Time, f found, seen
 	kinds := map[uuid.UUID]lifecycle.RecoveryKind{}
 	for row, facts := range seen { // a name is a fact, also of a row that somebody else has claimed
 		named = append(named, store.Named{ID: row, Send: sendOf(f.ours, row, facts[0].Name), Name: facts[0].Name})
-		for _, twice := range facts[1:] {
-			errs = append(errs, e.Store.RecordOrphan(ctx, row, twice.Name, twice.CompletedAt != nil))
-		}
 	}
 	for _, x := range f.unknown {
 		r := lifecycle.Recover(x, seen[x.ID], f.listing, e.SettleWindow, e.HistoryKept, now)

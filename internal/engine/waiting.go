@@ -12,9 +12,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// noTickFor is after how long without a tick an unfinished run is said to wait for one.
-const noTickFor = 3 * time.Minute
-
 // waiting says of each unfinished run what it waits for, a sentence each. It takes the same few queries for one run as for a page of them.
 func (e *Engine) waiting(ctx context.Context, runs ...lifecycle.Run) (map[uuid.UUID][]string, error) {
 	var open []uuid.UUID
@@ -47,7 +44,7 @@ func (e *Engine) waiting(ctx context.Context, runs ...lifecycle.Run) (map[uuid.U
 		if r.FinishedAt != nil {
 			continue
 		}
-		if here.LastTickAt == nil || now.Sub(*here.LastTickAt) > noTickFor {
+		if here.LastTickAt == nil || now.Sub(*here.LastTickAt) > lifecycle.NoTickFor {
 			said[r.ID] = append(said[r.ID], noTick(here.LastTickAt, now))
 		}
 		if here.LaunchBlockedReason != "" {

@@ -143,6 +143,12 @@ func Location(name string) string {
 	return location
 }
 
+// JobOf is the name of an execution's job.
+func JobOf(execution string) string {
+	job, _, _ := strings.Cut(execution, "/executions/")
+	return job
+}
+
 // ShortName is the last part of a resource name.
 func ShortName(name string) string {
 	return name[strings.LastIndexByte(name, '/')+1:]

@@ -5,29 +5,36 @@ import "time"
 // LaunchUndecided is how long a launch whose answer was lost may stay unknown before its tasks fail.
 const LaunchUndecided = 24 * time.Hour
 
-// ListingMargin is how much older than a send the oldest execution of a listing must be to prove that nothing was missed.
+// ListingMargin is how long before a send an execution of a listing must have ended to prove that nothing was missed.
 const ListingMargin = time.Minute
 
 // Listing is how far one look through a job's newest executions reached.
 type Listing struct {
 	BeganAt    time.Time // the database's clock, read before the first page was asked for
 	Oldest     time.Time // creation of the oldest execution that it shows; zero when it shows none
+	FirstEnd   time.Time // the earliest end of an execution that it shows; zero when none of them has ended
 	ReachedEnd bool      // the last page was read
 	Count      int       // executions listed
 	Unread     bool      // an execution hid its environment and could not be read: nothing may be concluded from absence
 }
 
 // CompleteFor says whether the absence of a marker that was sent at the given time proves that it was not accepted:
-// the listing began after the settle window, every marker in it could be read, and it reached far enough back.
+// the listing began after the settle window, every marker in it could be read, and it reached far enough back: to an execution that had ended before the
+// send. Cloud Run forgets the oldest that have ended, so what still runs may be shown long after others of its age, and younger ones, are forgotten.
 // historyKept is the number of executions up to which Cloud Run surely shows them all.
 func (l Listing) CompleteFor(sentAt time.Time, settle time.Duration, historyKept int) bool {
 	if l.Unread || l.BeganAt.Before(sentAt.Add(settle)) {
 		return false
 	}
-	if !l.Oldest.IsZero() && l.Oldest.Before(sentAt.Add(-ListingMargin)) {
+	if l.ReachesBack(sentAt) {
 		return true
 	}
 	return l.ReachedEnd && l.Count < historyKept
+}
+
+// ReachesBack says whether the listing shows an execution that had surely ended before the given time, and with it everything that was created since.
+func (l Listing) ReachesBack(sentAt time.Time) bool {
+	return !l.FirstEnd.IsZero() && l.FirstEnd.Before(sentAt.Add(-ListingMargin))
 }
 
 // RecoveryKind is what a listing says about a launch whose answer was lost.

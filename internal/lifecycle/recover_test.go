@@ -12,7 +12,7 @@ const kept = 900
 
 // complete is a listing that began after the settle window of a send at base, and reached its end.
 func complete() Listing {
-	return Listing{BeganAt: at(settleWindow), Oldest: at(0), ReachedEnd: true, Count: kept - 1}
+	return Listing{BeganAt: at(settleWindow), FirstEnd: at(0), ReachedEnd: true, Count: kept - 1}
 }
 
 func TestListingCompleteFor(t *testing.T) {
@@ -27,12 +27,13 @@ func TestListingCompleteFor(t *testing.T) {
 		{"something in it could not be read", func(l *Listing) { l.Unread = true }, false},
 		{"it stopped before the end", func(l *Listing) { l.ReachedEnd = false }, false},
 		{"it is so long that older ones may have been dropped", func(l *Listing) { l.Count = kept }, false},
-		{"it is empty: the job never ran", func(l *Listing) { l.Oldest, l.Count = time.Time{}, 0 }, true},
-		{"it is empty, and more was to come", func(l *Listing) { l.Oldest, l.Count, l.ReachedEnd = time.Time{}, 0, false }, false},
-		{"it reached more than a minute back before the send", func(l *Listing) { l.Oldest, l.ReachedEnd, l.Count = at(-time.Minute-1), false, kept }, true},
-		{"a minute is not more than a minute", func(l *Listing) { l.Oldest, l.ReachedEnd = at(-time.Minute), false }, false},
-		{"reaching back does not help one that began too early", func(l *Listing) { l.Oldest, l.BeganAt = at(-time.Hour), at(time.Minute) }, false},
-		{"nor one in which something could not be read", func(l *Listing) { l.Oldest, l.Unread = at(-time.Hour), true }, false},
+		{"it is empty: the job never ran", func(l *Listing) { l.FirstEnd, l.Count = time.Time{}, 0 }, true},
+		{"it is empty, and more was to come", func(l *Listing) { l.FirstEnd, l.Count, l.ReachedEnd = time.Time{}, 0, false }, false},
+		{"it reached one that had ended more than a minute before the send", func(l *Listing) { l.FirstEnd, l.ReachedEnd, l.Count = at(-time.Minute-1), false, kept }, true},
+		{"it reached far back, and nothing there has ended", func(l *Listing) { l.FirstEnd, l.Count = time.Time{}, kept }, false},
+		{"a minute is not more than a minute", func(l *Listing) { l.FirstEnd, l.ReachedEnd = at(-time.Minute), false }, false},
+		{"reaching back does not help one that began too early", func(l *Listing) { l.FirstEnd, l.BeganAt = at(-time.Hour), at(time.Minute) }, false},
+		{"nor one in which something could not be read", func(l *Listing) { l.FirstEnd, l.Unread = at(-time.Hour), true }, false},
 		{"the zero listing proves nothing", func(l *Listing) { *l = Listing{} }, false},
 	}
 	for _, test := range tests {

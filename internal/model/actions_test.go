@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -78,7 +79,7 @@ func (c *cut) String() string {
 	if c.outage {
 		how += ", and stays away"
 	}
-	return fmt.Sprintf("the database is cut off at statement %d, %s", c.at, how)
+	return fmt.Sprintf("the database is cut off at %s %d, %s", cmp.Or(c.of, "statement"), c.at, how)
 }
 
 // tickOf is a tick of one process without new trouble. It may report only what is wrong with Cloud Run.
@@ -226,6 +227,7 @@ func (w *world) cancelRun(r runRow) {
 func (w *world) thawOne(p *process) {
 	w.t.Helper()
 	p.thaw()
+	w.thawed = true
 	if _, ended := p.await(); !ended {
 		w.t.Fatalf("%s does not thaw", p)
 	}

@@ -10,6 +10,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// unavailable is what a broken connection looks like.
+func unavailable(words string) error { return status.Error(codes.Unavailable, words) }
+
 // quotaRefusal is a refusal as Cloud Run's quotas make it.
 func quotaRefusal() error {
 	s, err := status.New(codes.ResourceExhausted, "Quota exceeded for quota metric 'Job run requests'").WithDetails(

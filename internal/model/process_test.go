@@ -58,8 +58,9 @@ const (
 	setBack   pauseKind = "clock was set back" // somebody sets the wall clock back meanwhile
 )
 
-// freeze stops a process between its claim and its calls.
+// freeze stops a process between its claim and its calls, or before a statement.
 type freeze struct {
+	sends bool
 	kind  pauseKind
 	since time.Time
 	over  chan struct{}
@@ -94,7 +95,7 @@ func (p *process) clocks() (time.Time, time.Duration) {
 	p.mu.Lock()
 	f := p.freeze
 	p.mu.Unlock()
-	if f != nil && beforeCall() {
+	if f != nil && f.sends && beforeCall() {
 		p.blocked.Add(1)
 		<-f.over
 		p.blocked.Add(-1)
@@ -146,8 +147,8 @@ func (p *process) await() (end tickEnd, ended bool) {
 			return end, true
 		case <-time.After(2 * time.Millisecond):
 		}
-		moved := p.wire.sent.Load() + p.w.calls.Load() + p.blocked.Load()
-		if moved != seen || p.blocked.Load() == 0 {
+		moved := p.wire.sent.Load() + p.w.calls.Load() + p.stands()
+		if moved != seen || p.stands() == 0 {
 			seen, since = moved, time.Now()
 		} else if time.Since(since) > still {
 			return tickEnd{}, false
@@ -169,11 +170,22 @@ func (p *process) tick() (engine.Report, error) {
 	return end.report, end.err
 }
 
+// stands is how much of it stands still.
+func (p *process) stands() int64 { return p.blocked.Load() + p.wire.blocked.Load() }
+
 // freezeSends makes every send stop between claim and call from now on.
 func (p *process) freezeSends(kind pauseKind) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.freeze = &freeze{sends: true, kind: kind, since: p.w.clock.Now(), over: make(chan struct{})}
+}
+
+// freezeAt makes the process stop before a statement: after n others, of those in which a text stands.
+func (p *process) freezeAt(n int, of string, kind pauseKind) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.freeze = &freeze{kind: kind, since: p.w.clock.Now(), over: make(chan struct{})}
+	p.wire.stallAt(n, of, p.freeze.over)
 }
 
 // thaw lets a frozen process go on.
@@ -185,6 +197,7 @@ func (p *process) thaw() {
 		return
 	}
 	p.freeze = nil
+	p.wire.unstall()
 	switch away := p.w.clock.Now().Sub(f.since); f.kind {
 	case suspended:
 		p.stood += away

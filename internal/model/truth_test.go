@@ -20,20 +20,20 @@ type taskKey struct {
 
 // execution is what Cloud Run really accepted, and what became of it.
 type execution struct {
-	name     string
-	job      string // short
-	task     taskKey
-	row      string
-	send     int
-	at       time.Time
-	ends     emulator.Result // what the test told it
-	end      string          // success, exit 3, signal 9, nothing, cancelled; empty while it runs
-	endAt    time.Time
-	listed   bool // a list shows it
-	wasThere bool // a list showed it before the present action
-	gone     bool // Cloud Run has forgotten it
-	evicted  bool // in the way that is documented: the oldest of those that have ended
-	outside  bool // somebody else cancelled it
+	name    string
+	job     string // short
+	task    taskKey
+	row     string
+	send    int
+	at      time.Time
+	ends    emulator.Result // what the test told it
+	end     string          // success, exit 3, signal 9, nothing, cancelled; empty while it runs
+	endAt   time.Time
+	listed  bool      // a list shows it
+	since   time.Time // when one showed it first
+	gone    bool      // Cloud Run has forgotten it
+	evicted bool      // in the way that is documented: the oldest of those that have ended
+	outside bool      // somebody else cancelled it
 }
 
 func (x *execution) short() string { return lifecycle.ShortName(x.name) }
@@ -99,7 +99,9 @@ func (w *world) look() {
 	tr.seen = len(started)
 	listed := w.listed()
 	for _, x := range tr.all {
-		x.wasThere, x.listed = x.listed, listed[x.name]
+		if x.listed = listed[x.name]; x.listed && x.since.IsZero() {
+			x.since = w.clock.Now()
+		}
 		if x.end == "" {
 			w.lookAt(x)
 		}

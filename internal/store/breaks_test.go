@@ -108,4 +108,36 @@ var dataBreaks = []breaking{
 	{rule: "no run has a number that its workflow has not given yet", sql: []string{`UPDATE runs SET number = 1000 WHERE number = 5`}},
 	{rule: "every unfinished run has the mode of its database", sql: []string{`UPDATE runs SET mode = 'mock' WHERE number = 5`}},
 	{rule: "the times that the database stamped on runs and steps are in order", sql: []string{`UPDATE steps SET ready_at = started_at + interval '1 second' WHERE run_id = ` + run("4")}},
+	{rule: "the unfinished steps of a stopping run are stopping", sql: []string{
+		`UPDATE runs SET stop_requested_at = clock(), stop_as = 'failed', stop_scope = 'all' WHERE number = 4`,
+		`UPDATE steps SET stop_requested_at = clock(), stop_as = 'failed', stop_scope = 'unsent' WHERE run_id = ` + run("4")}},
+	{rule: "an orphan is noted once, and is no row's execution but that of a row that had ended without it", sql: []string{
+		`INSERT INTO orphans (cloud_run_execution_name, execution_id, found_at, next_look_at)
+			SELECT cloud_run_execution_name, id, now(), now() FROM executions WHERE outcome = 'success' LIMIT 1`}},
+	{rule: "an orphan is noted once, and is no row's execution but that of a row that had ended without it", sql: []string{
+		`UPDATE orphans SET execution_id = gen_random_uuid()`}},
+	{rule: "a task's end agrees with its execution's", sql: []string{`UPDATE executions SET outcome = 'rejected', next_look_at = NULL WHERE outcome = 'lost'`}},
+	{rule: "every dispatched or running task is in an unfinished execution that carries it", sql: []string{
+		`UPDATE executions SET indexes = CASE WHEN indexes @> 4 THEN '{[5,6)}' ELSE '{[4,5)}' END::int4multirange
+			WHERE (indexes @> 4 OR indexes @> 5) AND run_id = ` + run("4")}},
+	{rule: "every execution belongs to a step, with its job, its workflow and tasks that the step has", sql: []string{
+		`UPDATE executions SET workflow_id = gen_random_uuid() WHERE id = ` + one("planned")}},
+	{rule: "every execution belongs to a step, with its job, its workflow and tasks that the step has", sql: []string{
+		`UPDATE executions SET indexes = '{[3,4)}' WHERE outcome = 'success' AND indexes @> 1`}},
+	{rule: "the times that the database stamped on an execution are in order", sql: []string{
+		`UPDATE executions SET created_at = sent_at + interval '1 second' WHERE status = 'running'`}},
+	{rule: "the times that the database stamped on an execution are in order", sql: []string{
+		`UPDATE executions SET not_before = sent_at + interval '1 second' WHERE status = 'launching'`}},
+	{rule: "the times that the database stamped on an execution are in order", sql: []string{
+		`UPDATE executions SET claim_expires_at = sent_at - interval '1 second' WHERE status = 'launching'`}},
+	{rule: "a step is skipped only where something that it needs did not succeed, and has no tasks and no stop then", sql: []string{
+		`UPDATE steps SET stop_requested_at = now(), stop_as = 'failed', stop_scope = 'all' WHERE name = 'skipped'`}},
+	{rule: "a pending step has no tasks yet, a ready one waits for its first, a running one had its start", sql: []string{`UPDATE steps SET ready_at = NULL WHERE name = 'ready'`}},
+	{rule: "a pending step has no tasks yet, a ready one waits for its first, a running one had its start", sql: []string{
+		`UPDATE steps SET started_at = NULL WHERE run_id = ` + run("4")}},
+	{rule: "the times that the database stamped on runs and steps are in order", sql: []string{
+		`UPDATE runs SET stop_requested_at = created_at - interval '1 second' WHERE number = 3`}},
+	{rule: "an execution is asked to stop only where its step is", sql: []string{
+		`UPDATE steps SET stop_requested_at = clock(), stop_as = 'failed', stop_scope = 'unsent' WHERE run_id = ` + run("4"),
+		`UPDATE executions SET stop_requested_at = clock(), stop_as = 'failed', stop_scope = 'all' WHERE status = 'running'`}},
 }

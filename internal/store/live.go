@@ -17,18 +17,24 @@ const executionColumns = `x.id, x.run_id, x.step_no, s.name, x.job, x.status, co
        x.created_at, x.launched_at, x.started_at, x.finished_at, clock()`
 
 func scanExecution(row pgx.CollectableRow) (x lifecycle.Execution, err error) {
+	err = scanInto(row, &x)
+	return x, err
+}
+
+// scanInto reads executionColumns, and what a query selects after them.
+func scanInto(row pgx.CollectableRow, x *lifecycle.Execution, after ...any) (err error) {
 	var indexes string
 	p := &x.Progress
-	err = row.Scan(&x.ID, &x.RunID, &x.StepNo, &x.Step, &x.Job, &x.Status, &x.Outcome, &indexes, &x.TaskCount, &x.Send,
+	err = row.Scan(append([]any{&x.ID, &x.RunID, &x.StepNo, &x.Step, &x.Job, &x.Status, &x.Outcome, &indexes, &x.TaskCount, &x.Send,
 		&x.Claim, &x.SentAt, &x.NotFoundAt, &x.Name,
 		&x.Image, &x.LogURI, &x.Reason, &x.Stop.RequestedAt, &x.Stop.As, &x.Stop.Scope, &x.Stop.Reason, &x.CancelSent,
 		&p.Running, &p.Succeeded, &p.Failed, &p.Cancelled, &p.Retried,
-		&x.CreatedAt, &x.LaunchedAt, &x.StartedAt, &x.FinishedAt, &x.ClaimedAt)
+		&x.CreatedAt, &x.LaunchedAt, &x.StartedAt, &x.FinishedAt, &x.ClaimedAt}, after...)...)
 	if err != nil {
-		return x, err
+		return err
 	}
 	x.Indexes, err = parseMultirange(indexes)
-	return x, err
+	return err
 }
 
 // Claim bounds one claim of live rows.

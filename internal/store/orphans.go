@@ -47,21 +47,28 @@ func (s *Store) Watched(ctx context.Context, ids []uuid.UUID, next []*time.Time)
 	return wrap(err, "set the next look for %d lost executions", len(ids))
 }
 
-// Row is what the ledger says about a marker that a listing showed.
+// Row is a row of the ledger, with the name of its run.
 type Row struct {
-	ID      uuid.UUID
-	RunID   uuid.UUID
-	Status  lifecycle.Status
-	Outcome lifecycle.Outcome
-	Send    int
-	SentAt  *time.Time // nil: its present send was never made
-	Name    string
+	lifecycle.Execution
+	Run string // WORKFLOW.NUMBER
 }
 
+func scanRow(row pgx.CollectableRow) (r Row, err error) {
+	err = scanInto(row, &r.Execution, &r.Run)
+	return r, err
+}
+
+const rowColumns = executionColumns + `, w.name || '.' || r.number`
+
+const rowTables = `
+FROM executions x
+JOIN steps s ON s.run_id = x.run_id AND s.step_no = x.step_no
+JOIN runs r ON r.id = x.run_id
+JOIN workflows w ON w.id = r.workflow_id`
+
 const rowsSQL = `
-SELECT id, run_id, status, coalesce(outcome, ''), send, sent_at, coalesce(cloud_run_execution_name, '')
-FROM executions
-WHERE id = ANY ($1)`
+SELECT ` + rowColumns + rowTables + `
+WHERE x.id = ANY ($1)`
 
 // Rows reads the ledger's rows of some markers, by id.
 func (s *Store) Rows(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]Row, error) {
@@ -69,7 +76,7 @@ func (s *Store) Rows(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]Row, e
 	if err != nil {
 		return nil, wrap(err, "read rows of markers")
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Row])
+	list, err := pgx.CollectRows(rows, scanRow)
 	byID := make(map[uuid.UUID]Row, len(list))
 	for _, r := range list {
 		byID[r.ID] = r
@@ -108,6 +115,8 @@ type Orphan struct {
 	Row      uuid.UUID
 	FoundAt  time.Time
 	CancelAt *time.Time // when it was asked to stop last
+	EndedAt  *time.Time
+	Run      string // WORKFLOW.NUMBER, empty where its row is gone
 }
 
 const claimOrphansSQL = `
@@ -121,7 +130,7 @@ WITH mine AS MATERIALIZED (
 UPDATE orphans o SET next_look_at = clock() + $1::interval
 FROM mine
 WHERE o.cloud_run_execution_name = mine.cloud_run_execution_name
-RETURNING o.cloud_run_execution_name, o.execution_id, o.found_at, o.cancel_sent_at`
+RETURNING o.cloud_run_execution_name, o.execution_id, o.found_at, o.cancel_sent_at, o.ended_at, ''`
 
 // ClaimOrphans takes orphans that are to be looked at; they come again after the lease.
 func (s *Store) ClaimOrphans(ctx context.Context, lease time.Duration, limit int) ([]Orphan, error) {

@@ -69,7 +69,9 @@ func serve(ctx context.Context, getenv func(string) string, r cli.ServeRequest) 
 }
 
 func runEmulator(ctx context.Context, r cli.EmulatorRequest) error {
-	return app.ServeEmulator(ctx, r.Jobs, r.Listen, r.LogDir, r.Ready)
+	return app.ServeEmulator(ctx, app.Emulation{Jobs: r.Jobs, Faults: r.Faults, Limits: r.Limits, Listen: r.Listen, LogDir: r.LogDir, Ready: func(e app.Emulating) {
+		r.Ready(cli.EmulatorInfo{Address: e.Address, Limits: e.Limits, Faults: e.Faults})
+	}})
 }
 
 // settings are those of the environment, and the database that is chosen by them.

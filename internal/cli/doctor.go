@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"cloud-run-orchestrator/internal/api"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *console) doctorCommand() *cobra.Command {
+	var fix bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Compare the database with its own rules and with Cloud Run",
+		Long: `Compare the database with its own rules, and with Cloud Run in both directions, and say what is wrong, since when, and what will happen or is to be done.
+It may be used at any time, also while ticks run; launches that are merely in flight are nothing to worry about, and it says nothing of them.
+
+With --fix it does what a tick would do about what it sees: executions whose launch was not answered are given to the rows that wait for them, executions that should
+not be there are cancelled, and executions that this database does not know block launching. It ends no row, and never touches what belongs to another installation.
+
+The exit code is 0 where nothing is wrong, or nothing is any more, and 1 otherwise.`,
+		Example: `  orchestrator doctor
+  orchestrator doctor --fix
+  orchestrator doctor -o json`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.with(cmd.Context(), func(s *server) error { return c.doctor(cmd.Context(), s, fix) })
+		},
+	}
+	cmd.Flags().BoolVar(&fix, "fix", false, "put right what may be put right")
+	return cmd
+}
+
+func (c *console) doctor(ctx context.Context, s *server, fix bool) error {
+	report, err := s.Doctor(ctx, fix)
+	if err != nil {
+		return err
+	}
+	if c.asJSON() {
+		err = c.printJSON(report)
+	} else {
+		c.printDoctor(report)
+	}
+	if err == nil && report.Unfixed() > 0 {
+		return outcome(exitFailed)
+	}
+	return err
+}
+
+// severities are those of findings, in the order in which they are told.
+var severities = []string{"error", "warning", "note"}
+
+func (c *console) printDoctor(r api.DoctorReport) {
+	c.printChecked(r.Checked)
+	if len(r.Findings) == 0 {
+		fmt.Fprintln(c.out, "\nnothing is wrong with what was looked at")
+		return
+	}
+	var counted []string
+	fixed := len(r.Findings) - r.Unfixed()
+	for _, severity := range severities {
+		var list []api.DoctorFinding
+		for _, f := range r.Findings {
+			if f.Severity == severity {
+				list = append(list, f)
+			}
+		}
+		if len(list) == 0 {
+			continue
+		}
+		counted = append(counted, plural(len(list), severity))
+		fmt.Fprintf(c.out, "\n%ss\n", severity)
+		for _, f := range list {
+			c.printFinding(f)
+		}
+	}
+	said := strings.Join(counted, ", ")
+	if fixed > 0 {
+		said += fmt.Sprintf("; %s fixed", number(fixed))
+	}
+	fmt.Fprintf(c.out, "\n%s\n", said)
+}
+
+func (c *console) printChecked(d api.DoctorChecked) {
+	fmt.Fprintf(c.out, "installation  %s   (%s)   schema version %d\n", clean(d.Installation), clean(d.Mode), d.SchemaVersion)
+	fmt.Fprintf(c.out, "checked       %s of the data; %s, %s, %s to Cloud Run; %s\n", plural(d.Rules, "rule"),
+		plural(d.Executions, "unsettled execution"), plural(len(d.Jobs), "job"), plural(d.Calls, "call"), exact(time.Duration(d.TookMS)*time.Millisecond))
+	if len(d.Jobs) > 0 {
+		t := newTable(c.StdoutWidth, column{name: "JOB", flex: true}, column{name: "LISTED", right: true}, column{name: "BACK TO"})
+		for _, j := range d.Jobs {
+			back := unknown
+			if j.Back != nil {
+				back = c.ago(*j.Back)
+			}
+			if j.Complete {
+				back = "all there are"
+			}
+			t.add(j.Job, number(j.Listed), back)
+		}
+		_ = t.flush(c.out) // a failed write is found at the end of the command
+	}
+	for _, what := range d.NotLooked {
+		fmt.Fprintf(c.out, "not looked at: %s\n", clean(what))
+	}
+}
+
+func (c *console) printFinding(f api.DoctorFinding) {
+	head := clean(f.Subject)
+	if f.Run != "" {
+		head = "run " + clean(f.Run) + ", " + head
+	}
+	if f.Since != nil {
+		head += ", since " + c.ago(*f.Since)
+	}
+	if f.Fixed {
+		head = "fixed: " + head
+	}
+	fmt.Fprintf(c.out, "  %s\n    %s\n", head, clean(f.Detail))
+	if !f.Fixed {
+		fmt.Fprintf(c.out, "    next: %s\n", clean(f.Action))
+	}
+}
