@@ -19,11 +19,29 @@ func readYAML(file string, text []byte) (*yaml.Node, error) {
 	if err := yaml.Load(text, &doc); err != nil {
 		return nil, syntaxError(file, text, err)
 	}
+	line, column := endOf(text)
+	keepInside(doc.Content[0], line, column)
 	return doc.Content[0], nil
+}
+
+// keepInside moves what stands behind the end of the text to its end: the parser adds a line break to every text, and may find a value behind it.
+func keepInside(n *yaml.Node, line, column int) {
+	if n.Line > line {
+		n.Line, n.Column = line, column
+	}
+	for _, c := range n.Content {
+		keepInside(c, line, column)
+	}
 }
 
 // lineBreaks brings all that the YAML parser takes for the end of a line into one form.
 var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
+// endOf is the place behind a text's last character.
+func endOf(text []byte) (line, column int) {
+	lines := strings.Split(lineBreaks.Replace(string(text)), "\n")
+	return len(lines), utf8.RuneCountInString(lines[len(lines)-1]) + 1
+}
 
 // syntaxError says where the text is no YAML.
 func syntaxError(file string, text []byte, err error) error {
@@ -35,10 +53,9 @@ func syntaxError(file string, text []byte, err error) error {
 	if at.ContextMsg != "" {
 		message = at.ContextMsg + ": " + message
 	}
-	line, column := max(at.Mark.Line, 1), max(at.Mark.Column, 1)
-	// The parser adds a line break to every text, and finds some mistakes only behind it.
-	if lines := strings.Split(lineBreaks.Replace(string(text)), "\n"); line > len(lines) {
-		line, column = len(lines), utf8.RuneCountInString(lines[len(lines)-1])+1
+	line, column := endOf(text)
+	if at.Mark.Line <= line {
+		line, column = max(at.Mark.Line, 1), max(at.Mark.Column, 1)
 	}
 	return fmt.Errorf("%s:%d:%d: %s", file, line, column, message)
 }

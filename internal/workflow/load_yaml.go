@@ -17,6 +17,7 @@ type yamlReader struct {
 }
 
 func (l *loader) loadYAML(doc []byte) *node {
+	l.end = endOf(doc)
 	var tree, second yaml.Node
 	documents, err := yaml.NewLoader(bytes.NewReader(doc))
 	if err == nil {
@@ -27,7 +28,7 @@ func (l *loader) loadYAML(doc []byte) *node {
 		return nil
 	}
 	if err != nil {
-		l.syntax(doc, err)
+		l.syntax(err)
 		return nil
 	}
 	switch err := documents.Load(&second); {
@@ -35,7 +36,7 @@ func (l *loader) loadYAML(doc []byte) *node {
 		l.fault(&node{line: second.Line, column: second.Column}, "a second document begins here; a file holds one workflow")
 		return nil
 	case !errors.Is(err, io.EOF):
-		l.syntax(doc, err)
+		l.syntax(err)
 		return nil
 	}
 	y := &yamlReader{loader: l, open: map[*yaml.Node]bool{}}
@@ -45,7 +46,7 @@ func (l *loader) loadYAML(doc []byte) *node {
 }
 
 // syntax reports what the YAML parser refused. It tells no place for characters that YAML does not allow anywhere.
-func (l *loader) syntax(doc []byte, err error) {
+func (l *loader) syntax(err error) {
 	at, message := &node{line: 1, column: 1}, err.Error()
 	var load *yaml.LoadError
 	if errors.As(err, &load) {
@@ -54,7 +55,7 @@ func (l *loader) syntax(doc []byte, err error) {
 			message = load.ContextMsg + ": " + message
 		}
 		if load.Mark.Line > 0 {
-			at = inside(doc, load.Mark.Line, load.Mark.Column)
+			at = &node{line: load.Mark.Line, column: max(load.Mark.Column, 1)}
 		}
 	}
 	l.fault(at, "not valid YAML: %s", message)
@@ -63,13 +64,10 @@ func (l *loader) syntax(doc []byte, err error) {
 // lineBreaks brings all that the YAML parser takes for the end of a line into one form.
 var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
-// inside is a place in the document. The YAML parser adds a line break to every text, and finds some mistakes only behind it.
-func inside(doc []byte, line, column int) *node {
+// endOf is the place behind a document's last character.
+func endOf(doc []byte) node {
 	lines := strings.Split(lineBreaks.Replace(string(doc)), "\n")
-	if line > len(lines) {
-		line, column = len(lines), utf8.RuneCountInString(lines[len(lines)-1])+1
-	}
-	return &node{line: line, column: max(column, 1)}
+	return node{line: len(lines), column: utf8.RuneCountInString(lines[len(lines)-1]) + 1}
 }
 
 // value copies source into n, whose place and name are known.

@@ -58,6 +58,7 @@ const maxProblems = 100
 // report collects problems and warnings of one document.
 type report struct {
 	file               string
+	end                node // behind the last character, where that is known: the YAML parser adds a line break to every text, and puts some mistakes behind it
 	problems, warnings Problems
 }
 
@@ -73,16 +74,25 @@ func (r *report) missing(n *node, field, format string, args ...any) {
 
 func (r *report) add(n *node, path, message string) {
 	if !r.full() {
-		path = beginning(path, 150)
-		r.problems = append(r.problems, Problem{File: r.file, Line: n.line, Column: n.column, Path: path, Message: message})
+		line, column := r.place(n)
+		r.problems = append(r.problems, Problem{File: r.file, Line: line, Column: column, Path: beginning(path, 150), Message: message})
 	}
+}
+
+// place is where n stands, which is inside the document.
+func (r *report) place(n *node) (line, column int) {
+	if r.end.line > 0 && n.line > r.end.line {
+		n = &r.end
+	}
+	return n.line, n.column
 }
 
 // full says that further problems would not be told.
 func (r *report) full() bool { return len(r.problems) >= maxProblems }
 
 func (r *report) warn(n *node, format string, args ...any) {
-	r.warnings = append(r.warnings, Problem{File: r.file, Line: n.line, Column: n.column, Path: n.path(), Message: fmt.Sprintf(format, args...)})
+	line, column := r.place(n)
+	r.warnings = append(r.warnings, Problem{File: r.file, Line: line, Column: column, Path: n.path(), Message: fmt.Sprintf(format, args...)})
 }
 
 // err is what was reported, as an error; nil where it is nothing.
