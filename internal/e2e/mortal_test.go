@@ -42,7 +42,7 @@ type disturber func(method, job string, n int) emulator.Fault
 // mortalSettings are short where real time counts, and in an order that a slow machine keeps. A tick never naps.
 var mortalSettings = []string{
 	"ORCHESTRATOR_CALL_DEADLINE=5s", "ORCHESTRATOR_CLAIM=10s", "ORCHESTRATOR_SETTLE_WINDOW=20s", "ORCHESTRATOR_TICK_BUDGET=900ms",
-	"ORCHESTRATOR_CONCURRENCY=2", "ORCHESTRATOR_PROJECT=p", "ORCHESTRATOR_REGION=europe-west1", "LOG_LEVEL=error",
+	"ORCHESTRATOR_CONCURRENCY=2", "ORCHESTRATOR_POOL_SIZE=2", "ORCHESTRATOR_PROJECT=p", "ORCHESTRATOR_REGION=europe-west1", "LOG_LEVEL=error",
 }
 
 func newMortals(t *testing.T, disturb disturber, deaths ...string) *mortals {
