@@ -1,8 +1,5 @@
 //go:build !crashpoints
 
-// Package crash lets a test kill the process at a named point: before and after every commit and every call to Cloud Run of every phase.
-//
-// Only programs built with the tag crashpoints have such points. In all others this package does nothing.
 package crash
 
 import "context"

@@ -1,9 +1,5 @@
 //go:build crashpoints
 
-// Package crash lets a test kill the process at a named point: before and after every commit and every call to Cloud Run of every phase.
-//
-// CRASH_AT=PHASE.OPERATION.SIDE:N in the environment kills it with SIGKILL when it passes that point for the N-th time. SIDE is before or after;
-// after counts only what had an effect. CRASH_LOG=FILE lets it note every passage there, a line each, with "idle" behind those without an effect.
 package crash
 
 import (

@@ -7,7 +7,9 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"cloud-run-orchestrator/internal/emulator"
 	"cloud-run-orchestrator/internal/engine"
 	"cloud-run-orchestrator/internal/lifecycle"
 	"cloud-run-orchestrator/internal/store"
@@ -68,4 +70,42 @@ func (w *world) block(reason string) {
 	if _, err := w.db.Pool.Exec(w.t.Context(), `UPDATE installation SET launch_blocked_reason = $1`, reason); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// A claim that waits for its turn may expire before it comes: then its row would be given up while its call is under way.
+func TestATickClaimsOnlyWhatItSendsAtOnce(t *testing.T) {
+	t.Parallel()
+	const atOnce, tasks = 3, 12
+	w := newWorld(t, patient, func(o *engine.Options) { o.Concurrency = atOnce })
+	w.simple("slow", "ok", tasks)
+	w.disturb("RunJob", emulator.Fault{Delay: 50 * time.Millisecond})
+	run := w.trigger("slow")
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.engine.Tick(t.Context())
+		done <- err
+	}()
+	most := 0 // rows that were claimed, and whose call had not begun
+	for ended := false; !ended; {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			ended = true
+		case <-time.After(5 * time.Millisecond):
+			var n int
+			if err := w.db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM executions WHERE sent_at IS NOT NULL`).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, n-w.calls("RunJob"))
+		}
+	}
+	if most > atOnce {
+		t.Errorf("up to %d rows were claimed and waited for their call, of which there are %d at once", most, atOnce)
+	}
+	if d := w.finish(run); d.Run.Status != lifecycle.Success || d.Executions != tasks {
+		t.Errorf("run %s with %d executions", d.Run.Status, d.Executions)
+	}
+	w.startedOnce(tasks)
 }

@@ -13,7 +13,7 @@ import (
 
 // A default run is short; -rapid.checks=1000 makes it long, -rapid.steps its stories.
 const (
-	defaultChecks = "8"
+	defaultChecks = "6"
 	defaultSteps  = "35"
 )
 

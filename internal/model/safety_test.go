@@ -220,6 +220,8 @@ func (j *judgement) rowsAgree() {
 			j.wrong("%s was accepted under send %d of row %s, which is at %d", x.short(), x.send, row.ID, row.Send)
 		case row.Status == "planned" || row.Outcome == "rejected" || row.Outcome == "cancelled" && row.Name == "":
 			j.wrong("%s was accepted for row %s, which says %s%s as if it never was", x.short(), row.ID, row.Status, row.Outcome)
+		case !x.late && row.SentAt != nil && x.at.Sub(*row.SentAt) >= claimLength-callDeadline:
+			j.wrong("%s was sent %s after row %s was claimed, when the claim could end before the call", x.short(), x.at.Sub(*row.SentAt), row.ID)
 		case row.Name != "" && row.Name != x.name:
 			j.wrong("row %s was accepted as %s and is named %s", row.ID, x.short(), lifecycle.ShortName(row.Name))
 		}

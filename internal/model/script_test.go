@@ -88,6 +88,7 @@ func (w *world) release(i int) emulator.Call {
 	w.script.held = append(w.script.held[:i:i], w.script.held[i+1:]...)
 	w.script.mu.Unlock()
 	close(h.let)
+	w.released = true
 	w.waitFor("a call that was let go", func() bool {
 		for _, r := range w.run.Calls().Last {
 			if r.Method == h.call.Method && r.N == h.call.N {

@@ -115,3 +115,22 @@ func TestANameThatComesLateIsStillItsRows(t *testing.T) {
 	}
 	w.comesToRest()
 }
+
+// A process that stood still between its claim and its call looks at both of its clocks, of which one may have stood still too, and sends nothing.
+func TestWhoeverStoodStillAfterTheClaimSendsNothing(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []pauseKind{stopped, suspended, setBack} {
+		w := story(t, 1, "name: job\njob: {name: alpha}\ntasks: {count: 1}\n")
+		w.trigger("job", "", nil)
+		slow := w.processes[0]
+		slow.freezeSends(kind)
+		slow.begin()
+		if _, ended := slow.await(); ended {
+			t.Fatal("the tick ended before it could freeze")
+		}
+		w.advance(claimLength - callDeadline)
+		w.thawOne(slow)
+		w.check()
+		w.comesToRest()
+	}
+}

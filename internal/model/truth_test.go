@@ -33,6 +33,7 @@ type execution struct {
 	since   time.Time // when one showed it first
 	gone    bool      // Cloud Run has forgotten it
 	evicted bool      // in the way that is documented: the oldest of those that have ended
+	late    bool      // its call hung on the way, so that nobody could help that it came late
 	outside bool      // somebody else cancelled it
 }
 
@@ -88,7 +89,7 @@ func (w *world) look() {
 			w.t.Fatal(err)
 		}
 		x := &execution{
-			name: s.Execution, job: s.Job, row: m.Row.String(), send: m.Send, at: s.At,
+			name: s.Execution, job: s.Job, late: w.released, row: m.Row.String(), send: m.Send, at: s.At,
 			task: taskKey{s.Env["ORCHESTRATOR_RUN_ID"], s.Env["ORCHESTRATOR_STEP"], index},
 		}
 		tr.all = append(tr.all, x)
@@ -96,7 +97,7 @@ func (w *world) look() {
 		tr.byRow[x.row] = append(tr.byRow[x.row], x)
 		tr.byTask[x.task] = append(tr.byTask[x.task], x)
 	}
-	tr.seen = len(started)
+	tr.seen, w.released = len(started), false
 	listed := w.listed()
 	for _, x := range tr.all {
 		if x.listed = listed[x.name]; x.listed && x.since.IsZero() {

@@ -38,6 +38,7 @@ type world struct {
 	ledger     snapshot // after the action before
 	keys       map[string]keyUse
 	happened   map[string]int
+	released   bool      // a call that hung had its effect since the look before
 	thawed     bool      // a process went on since the check before
 	rest       time.Time // when nothing disturbed any more
 	born       time.Time

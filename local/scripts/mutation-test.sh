@@ -36,7 +36,7 @@ for patch in internal/mutations/*.patch; do
 	else
 		verdict="NOT RUN"
 	fi
-	printf '%-8s %-28s %3d s  %s\n' "$verdict" "$name" $((SECONDS - began)) "$(field what "$patch")"
+	printf '%-8s %-30s %3d s  %s\n' "$verdict" "$name" $((SECONDS - began)) "$(field what "$patch")"
 	if [ "$verdict" != caught ]; then
 		missed=$((missed + 1))
 		tail -20 "$copy/output" | sed 's/^/         /'
