@@ -50,9 +50,7 @@ func TestAnOverloadWithoutQuotaDetailsIsUnknownAndNotSentAgainBeforeItIsSettled(
 			w.unanswered(run)
 			w.answer()
 			w.later(90 * time.Second) // the claim has expired, the settle window has not passed
-			if _, err := w.tick(); err != nil {
-				t.Error(err)
-			}
+			w.tickUntil(run, "looked for", func(engine.RunDetail) bool { return w.calls("ListExecutions") > 0 })
 			if n, lost := w.calls("RunJob"), w.count(`SELECT count(*) FROM executions WHERE outcome IS NOT NULL AND outcome <> 'success'`); n != 1 || lost != 0 {
 				t.Errorf("%d calls, %d rows given up before the first was settled", n, lost)
 			}
@@ -157,11 +155,9 @@ func TestMarkersOfOtherInstallationsAreNeverTouched(t *testing.T) {
 	foreign := len(w.run.Started())
 	w.later(90 * time.Second)
 	before := w.ledger(`true`)
-	if _, err := w.tick(); err != nil { // it lists, and the settle window has not passed
-		t.Fatal(err)
-	}
-	if now := w.ledger(`x.status <> 'launching'`); now != "" || w.calls("ListExecutions") == 0 {
-		t.Errorf("after %d listings the row\n%s\nbecame\n%s", w.calls("ListExecutions"), before, now)
+	w.tickUntil(run, "looked for, before the settle window has passed", func(engine.RunDetail) bool { return w.calls("ListExecutions") > 0 })
+	if now := w.ledger(`x.status <> 'launching'`); now != "" {
+		t.Errorf("the row\n%s\nbecame\n%s", before, now)
 	}
 	w.later(5 * time.Minute)
 	w.tickUntil(run, "running in an execution of its own", func(d engine.RunDetail) bool { return d.Run.Counts.Running == 1 })

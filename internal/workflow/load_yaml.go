@@ -89,7 +89,7 @@ func (y *yamlReader) value(n *node, source *yaml.Node) {
 		return
 	}
 	if tag := source.ShortTag(); tag != "!!seq" && tag != "!!map" {
-		y.fault(n, "the tag %s is not supported", tag)
+		y.fault(n, "the tag %s is not supported", quoted(tag))
 		return
 	}
 	if n.kind == listKind {
@@ -121,7 +121,7 @@ func (y *yamlReader) scalar(n *node, source *yaml.Node) {
 	case "!!null":
 		n.kind, n.text = nullKind, ""
 	default:
-		y.fault(n, "the tag %s is not supported", tag)
+		y.fault(n, "the tag %s is not supported", quoted(tag))
 	}
 }
 

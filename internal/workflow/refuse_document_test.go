@@ -46,9 +46,9 @@ func TestADocumentThatIsNoDefinitionIsRefusedWithItsPlaces(t *testing.T) {
 			"w.yaml:1:7: not valid YAML: unknown anchor 'a' referenced"},
 		{"tags", head + "tasks: {items: [!foo a, !!binary aGk=, !!set {a}, !!int x]}",
 			strings.Join([]string{
-				"w.yaml:3:17: tasks.items[0]: the tag !foo is not supported",
-				"w.yaml:3:25: tasks.items[1]: the tag !!binary is not supported",
-				"w.yaml:3:40: tasks.items[2]: the tag !!set is not supported",
+				"w.yaml:3:17: tasks.items[0]: the tag \"!foo\" is not supported",
+				"w.yaml:3:25: tasks.items[1]: the tag \"!!binary\" is not supported",
+				"w.yaml:3:40: tasks.items[2]: the tag \"!!set\" is not supported",
 				"w.yaml:3:51: tasks.items[3]: x is not a number as JSON writes it (decimal, without leading zeros); write it so, or in quotes where text is meant",
 			}, "\n")},
 		{"an alias inside of itself", head + "tasks: {items: &x [*x]}",

@@ -10,5 +10,5 @@ targets=$(go test -list '^Fuzz' $packages | awk '$1 ~ /^Fuzz/ { names[++n] = $1 
 
 while read -r name package <&3; do
 	printf '=== %s of %s\n' "$name" "$package"
-	go test -vet=off -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-10s}" "$package" </dev/null
+	go test -vet=off -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-10s}" -fuzzminimizetime 1s "$package" </dev/null
 done 3<<<"$targets"
