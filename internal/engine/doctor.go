@@ -221,7 +221,8 @@ func (d *doctor) fix(ctx context.Context, seen []found, before state) error {
 	}
 	for _, s := range all.ours {
 		row := rows[s.marker.Row]
-		if s.judge(before.rows) != lifecycle.SightNamed || !lifecycle.SameExecution(row.Name, s.facts.Name) {
+		inFlight := lifecycle.InFlight(before.rows[s.marker.Row].Execution, d.e.Claim, d.now) // then its own tick may have named it
+		if s.judge(before.rows) != lifecycle.SightNamed || inFlight || !lifecycle.SameExecution(row.Name, s.facts.Name) {
 			continue
 		}
 		err := d.e.Store.Note(ctx, row.RunID, lifecycle.Event{Kind: "launch_found", Actor: d.actor, Subject: "execution " + s.facts.Name,

@@ -85,7 +85,7 @@ func (d *doctor) list(ctx context.Context, unsettled []store.Row, known []store.
 // listed tells how far one listing reached, and what it says of its job.
 func (d *doctor) listed(f found, users []string, rows int) {
 	d.Calls += f.listed + f.reading
-	if f.gone {
+	if f.listing.Gone {
 		if len(users) > 0 || rows > 0 {
 			d.add(lifecycle.DiagnoseNoJob(f.job, users, rows))
 		}
@@ -112,7 +112,7 @@ func (d *doctor) ask(ctx context.Context, unsettled []store.Row, seen []found) (
 	shown := map[string]bool{}
 	noJob := map[string]bool{}
 	for _, f := range seen {
-		noJob[f.job] = f.gone
+		noJob[f.job] = f.listing.Gone
 		for _, s := range f.ours {
 			shown[s.facts.Name] = true
 		}

@@ -325,8 +325,12 @@ func TestDoctorCountsTasksThatMayHaveRun(t *testing.T) {
 	w.disturb("ListExecutions", emulator.Fault{Before: status.Error(codes.PermissionDenied, "no")})
 	run := w.trigger("undecided")
 	w.sent(run, 3)
-	w.advance(25 * time.Hour)
-	w.finish(run)
+	w.tickUntil(run, "given up", func(d engine.RunDetail) bool {
+		if d.Run.FinishedAt == nil {
+			w.later(25 * time.Hour)
+		}
+		return d.Run.FinishedAt != nil
+	})
 	f := w.finds(true, lifecycle.FindingJobUnreadable, lifecycle.FindingTasksUnknown)
 	if !strings.Contains(f.Action, "roles/run.viewer") || !strings.Contains(f.Detail, "PERMISSION_DENIED") {
 		t.Errorf("finding %+v", f)

@@ -50,7 +50,7 @@ func (e *Engine) askToStop(ctx context.Context, t *turn) (asked int, err error) 
 			}
 			errs = append(errs, e.Store.RecordCancels(ctx, records))
 		})
-		errs = append(errs, e.Store.Release(ctx, ids(left), claimOf(left), 0, ""))
+		errs = append(errs, e.Store.Release(ctx, ids(left), store.Undecided{Claim: claimOf(left)}))
 		if len(rows) < page || t.over() {
 			return asked, errors.Join(errs...)
 		}

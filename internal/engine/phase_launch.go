@@ -231,9 +231,6 @@ func (e *Engine) dispatch(ctx context.Context, row store.ToSend) (lifecycle.Disp
 		Container: step.Job.Container, Args: step.Args, Timeout: time.Duration(step.Timeout),
 		Attempts: row.Attempts, TaskParams: row.Params,
 	}
-	if d.Container == "" && len(row.Containers) == 1 {
-		d.Container = row.Containers[0]
-	}
 	for _, name := range sortedKeys(step.Env) {
 		d.Env = append(d.Env, lifecycle.EnvVar{Name: name, Value: step.Env[name]})
 	}

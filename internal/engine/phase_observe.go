@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloud-run-orchestrator/internal/lifecycle"
+	"cloud-run-orchestrator/internal/store"
 
 	"github.com/google/uuid"
 )
@@ -32,7 +34,7 @@ func (e *Engine) observe(ctx context.Context, t *turn) (moved int, err error) {
 				moved += n
 				errs = append(errs, err)
 			})
-		errs = append(errs, e.Store.Release(ctx, ids(left), claimOf(left), 0, ""))
+		errs = append(errs, e.Store.Release(ctx, ids(left), store.Undecided{Claim: claimOf(left)}))
 		if len(rows) < page || t.over() {
 			return moved, errors.Join(errs...)
 		}
@@ -68,8 +70,8 @@ func (e *Engine) look(ctx context.Context, now time.Time, x lifecycle.Execution,
 		switch {
 		case err != nil:
 			o.err = fmt.Errorf("list tasks of %s: %w", x.Name, err)
-		case len(tasks) < x.TaskCount && now.Sub(*f.CompletedAt) < e.SettleWindow: // a task that is listed late may have run
-			o.err = fmt.Errorf("list tasks of %s: only %d of %d are listed yet", x.Name, len(tasks), x.TaskCount)
+		case lifecycle.Told(tasks) < x.TaskCount && now.Sub(*f.CompletedAt) < e.SettleWindow: // a task that is told of late may have run
+			o.err = fmt.Errorf("list tasks of %s: the ends of only %d of %d are told yet", x.Name, lifecycle.Told(tasks), x.TaskCount)
 		}
 		o.look.Tasks = tasks
 	}
@@ -129,7 +131,7 @@ func (e *Engine) recordLooks(ctx context.Context, group []observed) (int, error)
 	for _, o := range group {
 		if o.err != nil {
 			errs = append(errs, o.err)
-			if m, over := lifecycle.CancelOverdue(o.row, o.row.ClaimedAt); over {
+			if m, over := lifecycle.LooksOverdue(o.row, o.row.ClaimedAt); over {
 				moves = append(moves, m)
 			} else {
 				failed = append(failed, o.row)
@@ -142,7 +144,8 @@ func (e *Engine) recordLooks(ctx context.Context, group []observed) (int, error)
 		}
 	}
 	if len(failed) > 0 {
-		errs = append(errs, e.Store.Release(ctx, ids(failed), claimOf(failed), 10*time.Second, errs[0].Error()))
+		u := store.Undecided{Claim: claimOf(failed), After: 10 * time.Second, Why: errs[0].Error(), Looked: true}
+		errs = append(errs, e.Store.Release(ctx, ids(failed), u))
 	}
 	attempts, err := e.attempts(ctx, open)
 	if err != nil {
@@ -196,7 +199,7 @@ func (e *Engine) recordJob(ctx context.Context, f lifecycle.JobFacts) error {
 	e.mu.Lock()
 	known, ok := e.jobs[f.Job]
 	e.mu.Unlock()
-	if ok && known.Image == f.Image && known.MaxRetries == f.MaxRetries && known.Parallelism == f.Parallelism && known.Timeout == f.Timeout {
+	if ok && known.Image == f.Image && known.MaxRetries == f.MaxRetries && known.Parallelism == f.Parallelism && known.Timeout == f.Timeout && slices.Equal(known.Containers, f.Containers) {
 		return nil
 	}
 	if err := e.Store.RecordJob(ctx, f); err != nil {

@@ -41,7 +41,7 @@ func (e *Engine) recover(ctx context.Context, t *turn) (int, error) {
 			}
 		})
 	for _, s := range left {
-		errs = append(errs, e.Store.Release(ctx, ids(s.unknown), claimOf(s.unknown), 0, ""))
+		errs = append(errs, e.Store.Release(ctx, ids(s.unknown), store.Undecided{Claim: claimOf(s.unknown)}))
 	}
 	t.cut = t.cut || len(unknown) == page || len(watched) == page
 	n, err := e.stopOrphans(ctx, t)
@@ -108,7 +108,7 @@ func unknownSend(s sighting) string {
 func (e *Engine) settleUnknown(ctx context.Context, now time.Time, f found, seen map[uuid.UUID][]lifecycle.Facts) (moved int, err error) {
 	var errs []error
 	var named []store.Named
-	var lost, waiting []lifecycle.Execution
+	var lost, waiting, noJob []lifecycle.Execution
 	soonest := e.Claim
 	kinds := map[uuid.UUID]lifecycle.RecoveryKind{}
 	for row, facts := range seen { // a name is a fact, also of a row that somebody else has claimed
@@ -119,14 +119,21 @@ func (e *Engine) settleUnknown(ctx context.Context, now time.Time, f found, seen
 		switch r.Kind {
 		case lifecycle.RecoverFound:
 		case lifecycle.RecoverWait:
-			waiting = append(waiting, x)
+			if f.listing.Gone && !f.listing.BeganAt.Before(x.SentAt.Add(e.SettleWindow)) {
+				noJob = append(noJob, x)
+			} else {
+				waiting = append(waiting, x)
+			}
 			soonest = min(soonest, max(r.NextAt.Sub(now), time.Second))
 		default:
 			lost = append(lost, x)
 			kinds[x.ID] = r.Kind
 		}
 	}
-	errs = append(errs, e.Store.Release(ctx, ids(waiting), claimOf(waiting), soonest, waitsFor(f)))
+	u := store.Undecided{Claim: claimOf(f.unknown), After: soonest, Why: waitsFor(f), Looked: true}
+	errs = append(errs, e.Store.Release(ctx, ids(waiting), u))
+	u.Gone = true
+	errs = append(errs, e.Store.Release(ctx, ids(noJob), u))
 	if len(named) > 0 {
 		done, err := e.Store.RecordNamed(ctx, named, 0)
 		moved += len(done)
@@ -146,8 +153,11 @@ func sendOf(ours []sighting, row uuid.UUID, name string) int {
 }
 
 func waitsFor(f found) string {
-	if f.err != nil {
+	switch {
+	case f.err != nil:
 		return f.err.Error()
+	case f.listing.Gone:
+		return fmt.Sprintf("Cloud Run does not know job %s, so nobody can tell whether it was started", f.job)
 	}
 	return ""
 }
@@ -166,7 +176,7 @@ func (e *Engine) recordLost(ctx context.Context, now time.Time, lost []lifecycle
 	return len(done), err
 }
 
-// settleWatched sets when the lost rows of a search are looked for next. A listing that failed is repeated in a minute.
+// settleWatched sets when the lost rows of a search are looked for next. A listing that did not reach back to them is repeated in a minute.
 func (e *Engine) settleWatched(ctx context.Context, now time.Time, f found) error {
 	var list []uuid.UUID
 	var next []*time.Time
@@ -175,7 +185,7 @@ func (e *Engine) settleWatched(ctx context.Context, now time.Time, f found) erro
 		switch {
 		case !ok:
 			list, next = append(list, x.ID), append(next, nil)
-		case f.err == nil: // else the lease ends in a minute
+		case f.listing.Covers(*x.SentAt): // else the lease ends in a minute
 			list, next = append(list, x.ID), append(next, &at)
 		}
 	}

@@ -20,8 +20,11 @@ type search struct {
 	since   time.Time // how far back the listing must reach
 	began   time.Time // the database's clock before the first page
 	pages   int       // so many at most; 0 is no limit
-	reads   int       // so many executions that hide their environment are read at most; 0 is no limit
+	reads   int       // so many executions that hide their environment are read at most
 }
+
+// mostReads is how many executions of one listing are read for their environment. Others than ours may have none at all.
+const mostReads = 200
 
 func searchesOf(unknown, watched []lifecycle.Execution) []search {
 	var list []search
@@ -31,7 +34,7 @@ func searchesOf(unknown, watched []lifecycle.Execution) []search {
 		if !ok {
 			i = len(list)
 			at[x.Job] = i
-			list = append(list, search{job: x.Job, since: *x.SentAt, began: x.ClaimedAt})
+			list = append(list, search{job: x.Job, since: *x.SentAt, began: x.ClaimedAt, reads: mostReads})
 		}
 		s := &list[i]
 		if x.SentAt.Before(s.since) {
@@ -65,7 +68,6 @@ type found struct {
 	hidden  int             // executions that hide their environment
 	listed  int             // pages that were asked for
 	reading int             // executions that were asked for by themselves
-	gone    bool            // there is no such job
 	err     error
 }
 
@@ -97,16 +99,15 @@ func (e *Engine) search(ctx context.Context, t *turn, installation uuid.UUID, s 
 		list, next, err := e.CloudRun.List(ctx, s.job, token)
 		f.listed++
 		if errors.Is(err, lifecycle.ErrGone) && token == "" { // the job is gone, and its executions with it
-			f.listing.ReachedEnd, f.gone = true, true
+			f.listing.Gone = true
 			return f
 		}
 		if err != nil {
 			f.err = err
-			f.listing.Unread = true
 			return f
 		}
 		for _, x := range list {
-			e.sight(ctx, installation, x, &f)
+			e.sight(ctx, t, installation, x, &f)
 		}
 		token = next
 		switch {
@@ -121,8 +122,9 @@ func (e *Engine) search(ctx context.Context, t *turn, installation uuid.UUID, s 
 	}
 }
 
-// sight takes one listed execution in. One of the time in question that hides its environment is read by itself; when that fails, nothing may be concluded from absence.
-func (e *Engine) sight(ctx context.Context, installation uuid.UUID, x lifecycle.Facts, f *found) {
+// sight takes one listed execution in. One of the time in question that hides its environment is read by itself; when that fails, or is too much,
+// nothing may be concluded from absence about what was sent at that time.
+func (e *Engine) sight(ctx context.Context, t *turn, installation uuid.UUID, x lifecycle.Facts, f *found) {
 	f.listing.Count++
 	f.listing.Oldest = x.CreatedAt
 	if end := x.CompletedAt; end != nil && (f.listing.FirstEnd.IsZero() || end.Before(f.listing.FirstEnd)) {
@@ -130,14 +132,14 @@ func (e *Engine) sight(ctx context.Context, installation uuid.UUID, x lifecycle.
 	}
 	if x.EnvHidden && (x.CreatedAt.IsZero() || !x.CreatedAt.Before(f.since.Add(-lifecycle.ListingMargin))) {
 		f.hidden++
-		if f.reads > 0 && f.hidden > f.reads {
-			f.listing.Unread = true
+		if f.hidden > f.reads || t.spent() {
+			f.listing.PassOver(x.CreatedAt)
 			return
 		}
 		read, err := e.CloudRun.Get(ctx, x.Name)
 		f.reading++
 		if err != nil {
-			f.listing.Unread = true
+			f.listing.PassOver(x.CreatedAt)
 			f.err = fmt.Errorf("read %s, whose environment the listing hides: %w", x.Name, err)
 			return
 		}

@@ -16,8 +16,9 @@ func TestAnExecutionThatIsListedTwiceIsSeenOnce(t *testing.T) {
 	here := uuid.New()
 	marker := lifecycle.Marker{Installation: here, Row: uuid.New(), Send: 1}.String()
 	f := found{names: map[string]bool{}}
+	endless := &turn{spent: func() bool { return false }}
 	for _, name := range []string{"report-2", "report-1", "report-1", "report-0"} {
-		(&Engine{}).sight(t.Context(), here, lifecycle.Facts{Name: name, Marker: marker}, &f)
+		(&Engine{}).sight(t.Context(), endless, here, lifecycle.Facts{Name: name, Marker: marker}, &f)
 	}
 	if len(f.ours) != 3 || f.ours[1].facts.Name != "report-1" || f.ours[2].facts.Name != "report-0" {
 		t.Errorf("seen: %+v", f.ours)
@@ -42,10 +43,10 @@ func TestAnExecutionOfUnknownAgeThatHidesItsEnvironmentIsReadByItself(t *testing
 		{"of unknown age", time.Time{}, true},
 		{"much older", since.Add(-time.Hour), false},
 	} {
-		f := found{search: search{since: since}, names: map[string]bool{}}
-		e.sight(t.Context(), uuid.New(), lifecycle.Facts{Name: "report-1", EnvHidden: true, CreatedAt: x.created}, &f)
-		if f.listing.Unread != x.read {
-			t.Errorf("%s: unread %t, want %t", x.name, f.listing.Unread, x.read)
+		f := found{search: search{since: since, reads: 1}, names: map[string]bool{}}
+		e.sight(t.Context(), &turn{spent: func() bool { return false }}, uuid.New(), lifecycle.Facts{Name: "report-1", EnvHidden: true, CreatedAt: x.created}, &f)
+		if unread := f.listing.Unread || !f.listing.UnreadAt.IsZero(); unread != x.read {
+			t.Errorf("%s: unread %t, want %t", x.name, unread, x.read)
 		}
 	}
 }

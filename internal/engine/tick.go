@@ -75,7 +75,7 @@ func (e *Engine) Tick(ctx context.Context) (Report, error) {
 	stop := ctx.Done()
 	ctx = crash.During(context.WithoutCancel(ctx), "tick")
 	var r Report
-	here, err := e.Store.BeginTick(ctx)
+	here, err := e.Store.BeginTick(ctx, e.Mode)
 	if err != nil {
 		return r, err
 	}

@@ -124,7 +124,7 @@ func DiagnoseSight(s Sight, f Facts, row Execution, run string, blocked bool) (F
 		finding.Action = "the next tick that looks for it, or doctor --fix, gives its row the name, and it goes on as if it had been answered"
 	case SightOrphan:
 		finding.Kind = FindingOrphan
-		finding.Detail = "Cloud Run shows it although its row has ended or has another: " + endedOrNot(f.CompletedAt != nil)
+		finding.Detail = "Cloud Run shows it although its row has ended or has another: " + endedOrNot(f.CompletedAt != nil, row.LaunchedAt == nil)
 		finding.Action = orphanAction(blocked, "it is recorded, and cancelled unless it has ended, by the tick that sees it or by doctor --fix; its work is not counted")
 	default:
 		return Finding{}, false
@@ -132,11 +132,17 @@ func DiagnoseSight(s Sight, f Facts, row Execution, run string, blocked bool) (F
 	return finding, true
 }
 
-func endedOrNot(ended bool) string {
-	if ended {
+// endedOrNot says how an orphan stands. The work of a row that never had a name went into another one; that of one that had has failed.
+func endedOrNot(ended, repeated bool) string {
+	switch {
+	case ended && repeated:
 		return "it has ended, and its work may have been done twice"
+	case ended:
+		return "it has ended, after its tasks had failed as lost"
+	case repeated:
+		return "it has not ended, and its work may be done twice"
 	}
-	return "it has not ended, and its work may be done twice"
+	return "it has not ended, though its tasks have failed as lost"
 }
 
 func orphanAction(blocked bool, otherwise string) string {

@@ -47,6 +47,17 @@ type Verdict struct {
 	DueAt       *time.Time // with Pending
 }
 
+// Told counts the tasks of whose end a list tells. One that is listed without it may have run, and its end be told later.
+func Told(tasks []TaskFacts) int {
+	n := 0
+	for _, t := range tasks {
+		if t.HasResult || t.CompletedAt != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // NeedsTasks says whether the facts leave open which task did what.
 func NeedsTasks(x Execution, f Facts) bool {
 	return f.CompletedAt != nil && !allSucceeded(x, f)
@@ -93,6 +104,14 @@ func CancelOverdue(x Execution, now time.Time) (m Move, over bool) {
 	}
 	m = Move{Row: x, Image: x.Image, LogURI: x.LogURI, Progress: x.Progress, StartedAt: x.StartedAt}
 	return endLost(m, "the cancel was not confirmed in 24 hours; it may still run", now), true
+}
+
+// LooksOverdue ends an execution that was asked to stop, where every look has failed for a day.
+func LooksOverdue(x Execution, now time.Time) (m Move, over bool) {
+	if x.UndecidedSince == nil || now.Sub(*x.UndecidedSince) <= CancelUnconfirmed {
+		return Move{}, false
+	}
+	return CancelOverdue(x, now)
 }
 
 func started(f Facts) bool {

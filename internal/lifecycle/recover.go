@@ -2,7 +2,7 @@ package lifecycle
 
 import "time"
 
-// LaunchUndecided is how long a launch whose answer was lost may stay unknown before its tasks fail.
+// LaunchUndecided is how long a launch whose answer was lost may be looked for in vain before its tasks fail.
 const LaunchUndecided = 24 * time.Hour
 
 // ListingMargin is how long before a send an execution of a listing must have ended to prove that nothing was missed.
@@ -15,7 +15,9 @@ type Listing struct {
 	FirstEnd   time.Time // the earliest end of an execution that it shows; zero when none of them has ended
 	ReachedEnd bool      // the last page was read
 	Count      int       // executions listed
-	Unread     bool      // an execution hid its environment and could not be read: nothing may be concluded from absence
+	UnreadAt   time.Time // creation of the youngest that hid its environment and could not be read; zero when there is none
+	Unread     bool      // there is one of which not even the age is known
+	Gone       bool      // Cloud Run does not know the job
 }
 
 // CompleteFor says whether the absence of a marker that was sent at the given time proves that it was not accepted:
@@ -23,7 +25,7 @@ type Listing struct {
 // send. Cloud Run forgets the oldest that have ended, so what still runs may be shown long after others of its age, and younger ones, are forgotten.
 // historyKept is the number of executions up to which Cloud Run surely shows them all.
 func (l Listing) CompleteFor(sentAt time.Time, settle time.Duration, historyKept int) bool {
-	if l.Unread || l.BeganAt.Before(sentAt.Add(settle)) {
+	if l.Gone || l.Unread || l.BeganAt.Before(sentAt.Add(settle)) || !l.UnreadAt.Before(sentAt.Add(-ListingMargin)) {
 		return false
 	}
 	if l.ReachesBack(sentAt) {
@@ -32,9 +34,23 @@ func (l Listing) CompleteFor(sentAt time.Time, settle time.Duration, historyKept
 	return l.ReachedEnd && l.Count < historyKept
 }
 
+// PassOver notes that an execution of that age, zero where it is not known, hid its environment and was not read.
+func (l *Listing) PassOver(createdAt time.Time) {
+	if createdAt.IsZero() {
+		l.Unread = true
+	} else if createdAt.After(l.UnreadAt) {
+		l.UnreadAt = createdAt
+	}
+}
+
 // ReachesBack says whether the listing shows an execution that had surely ended before the given time, and with it everything that was created since.
 func (l Listing) ReachesBack(sentAt time.Time) bool {
 	return !l.FirstEnd.IsZero() && l.FirstEnd.Before(sentAt.Add(-ListingMargin))
+}
+
+// Covers says whether the listing shows all there is to see of that time, however soon after it.
+func (l Listing) Covers(sentAt time.Time) bool {
+	return l.Gone || l.ReachedEnd || l.ReachesBack(sentAt)
 }
 
 // RecoveryKind is what a listing says about a launch whose answer was lost.
@@ -49,6 +65,8 @@ const (
 	RecoverLost
 	// RecoverGiveUp: nobody could tell for too long; its tasks fail, they may have run.
 	RecoverGiveUp
+	// RecoverJobGone: its job is gone, and what it knew with it; its tasks fail, they may have run.
+	RecoverJobGone
 )
 
 // Recovery is a decision about one launching row.
@@ -59,13 +77,17 @@ type Recovery struct {
 }
 
 // Recover decides a launching row whose claim has expired. seen are the executions that carry the row's marker with its present send.
+// That a job is not found counts on the second look after the settle window, and never says that nothing was started. Once it was not found, a list that is
+// short may be that of a new job of the same name.
 func Recover(x Execution, seen []Facts, l Listing, settle time.Duration, historyKept int, now time.Time) Recovery {
 	switch {
 	case len(seen) > 0:
 		return Recovery{Kind: RecoverFound, Name: seen[0].Name}
+	case x.NotFoundAt != nil && !l.ReachesBack(*x.SentAt) && (l.Gone || l.CompleteFor(*x.SentAt, settle, historyKept)):
+		return Recovery{Kind: RecoverJobGone}
 	case l.CompleteFor(*x.SentAt, settle, historyKept):
 		return Recovery{Kind: RecoverLost}
-	case now.Sub(*x.SentAt) > LaunchUndecided:
+	case x.UndecidedSince != nil && now.Sub(*x.UndecidedSince) > LaunchUndecided:
 		return Recovery{Kind: RecoverGiveUp}
 	}
 	next := now.Add(min(max(settle/10, time.Second), 30*time.Second))
@@ -75,7 +97,7 @@ func Recover(x Execution, seen []Facts, l Listing, settle time.Duration, history
 	return Recovery{Kind: RecoverWait, NextAt: next}
 }
 
-// Lost turns a recovery into the row's end. Nothing was accepted, so the tasks go back without using up an attempt; after RecoverGiveUp they fail.
+// Lost turns a recovery into the row's end. Nothing was accepted, so the tasks go back without using up an attempt; where that is not certain they fail.
 func Lost(x Execution, kind RecoveryKind, tasks map[int]Attempt, now time.Time) Move {
 	m := Move{
 		Row: x, Status: Finished, Outcome: OutcomeLost, FinishedAt: &now,
@@ -83,8 +105,11 @@ func Lost(x Execution, kind RecoveryKind, tasks map[int]Attempt, now time.Time) 
 	}
 	watch := now.Add(time.Minute)
 	m.NextLookAt = &watch
-	if kind == RecoverGiveUp {
+	if kind != RecoverLost {
 		m.Reason = "the answer to its launch was lost and nobody could tell for 24 hours; it may have run"
+		if kind == RecoverJobGone {
+			m.Reason = "the answer to its launch was lost and its job is gone; it may have run"
+		}
 		m.Tasks = each(x, Verdict{Status: Failed, Reason: ReasonLaunchUnknown, FinishedAt: &now})
 		return m
 	}

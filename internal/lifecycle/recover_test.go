@@ -25,6 +25,10 @@ func TestListingCompleteFor(t *testing.T) {
 		{"it began after the settle window and reached the end", func(*Listing) {}, true},
 		{"it began too early", func(l *Listing) { l.BeganAt = at(settleWindow - 1) }, false},
 		{"something in it could not be read", func(l *Listing) { l.Unread = true }, false},
+		{"one of that time could not be read", func(l *Listing) { l.PassOver(at(-time.Minute)) }, false},
+		{"one that is older could not be read", func(l *Listing) { l.PassOver(at(-time.Minute - 1)) }, true},
+		{"one of unknown age could not be read", func(l *Listing) { l.PassOver(time.Time{}) }, false},
+		{"the job is not found", func(l *Listing) { *l = Listing{BeganAt: l.BeganAt, Gone: true} }, false},
 		{"it stopped before the end", func(l *Listing) { l.ReachedEnd = false }, false},
 		{"it is so long that older ones may have been dropped", func(l *Listing) { l.Count = kept }, false},
 		{"it is empty: the job never ran", func(l *Listing) { l.FirstEnd, l.Count = time.Time{}, 0 }, true},
@@ -57,32 +61,47 @@ func TestRecover(t *testing.T) {
 	early := Listing{BeganAt: at(time.Minute), ReachedEnd: true}
 	unread := complete()
 	unread.Unread = true
+	gone := Listing{BeganAt: at(settleWindow), Gone: true}
+	far := complete()
+	far.FirstEnd = at(-time.Hour)
+	undecided := sent()
+	undecided.UndecidedSince = ptr(0)
+	missed := sent()
+	missed.NotFoundAt = ptr(settleWindow)
 	there := []Facts{{Name: "load-x7k2p"}, {Name: "load-9d0aa"}}
 	tests := []struct {
 		name    string
+		row     Execution
 		seen    []Facts
 		listing Listing
 		settle  time.Duration
 		now     time.Duration
 		want    Recovery
 	}{
-		{"it is there: it was accepted", there, complete(), settleWindow, 4 * time.Minute, Recovery{Kind: RecoverFound, Name: "load-x7k2p"}},
-		{"to be there needs no complete listing", there, unread, settleWindow, time.Minute, Recovery{Kind: RecoverFound, Name: "load-x7k2p"}},
-		{"to be there counts after days too", there, complete(), settleWindow, 48 * time.Hour, Recovery{Kind: RecoverFound, Name: "load-x7k2p"}},
-		{"a complete listing without it: it was not accepted", nil, complete(), settleWindow, 4 * time.Minute, Recovery{Kind: RecoverLost}},
-		{"a complete listing decides after days too", nil, complete(), settleWindow, 48 * time.Hour, Recovery{Kind: RecoverLost}},
-		{"within the settle window its absence says nothing", nil, early, settleWindow, time.Minute, Recovery{NextAt: at(78 * time.Second)}},
-		{"the look after that comes with the end of the window", nil, early, settleWindow, 175 * time.Second, Recovery{NextAt: at(3 * time.Minute)}},
-		{"a listing that could not be read decides nothing", nil, unread, settleWindow, 4 * time.Minute, Recovery{NextAt: at(258 * time.Second)}},
-		{"for a day it is looked for", nil, unread, settleWindow, 24 * time.Hour, Recovery{NextAt: at(24*time.Hour + 18*time.Second)}},
-		{"then it is given up, and may have run", nil, unread, settleWindow, 24*time.Hour + 1, Recovery{Kind: RecoverGiveUp}},
-		{"a short window is looked through every second", nil, unread, 2 * time.Second, time.Minute, Recovery{NextAt: at(61 * time.Second)}},
-		{"a long one every half minute", nil, unread, time.Hour, 2 * time.Hour, Recovery{NextAt: at(2*time.Hour + 30*time.Second)}},
+		{"it is there: it was accepted", undecided, there, complete(), settleWindow, 4 * time.Minute, Recovery{Kind: RecoverFound, Name: "load-x7k2p"}},
+		{"to be there needs no complete listing", undecided, there, unread, settleWindow, time.Minute, Recovery{Kind: RecoverFound, Name: "load-x7k2p"}},
+		{"to be there counts after days too", undecided, there, complete(), settleWindow, 48 * time.Hour, Recovery{Kind: RecoverFound, Name: "load-x7k2p"}},
+		{"a complete listing without it: it was not accepted", undecided, nil, complete(), settleWindow, 4 * time.Minute, Recovery{Kind: RecoverLost}},
+		{"a complete listing decides after days too", undecided, nil, complete(), settleWindow, 48 * time.Hour, Recovery{Kind: RecoverLost}},
+		{"within the settle window its absence says nothing", undecided, nil, early, settleWindow, time.Minute, Recovery{NextAt: at(78 * time.Second)}},
+		{"the look after that comes with the end of the window", undecided, nil, early, settleWindow, 175 * time.Second, Recovery{NextAt: at(3 * time.Minute)}},
+		{"a listing that could not be read decides nothing", undecided, nil, unread, settleWindow, 4 * time.Minute, Recovery{NextAt: at(258 * time.Second)}},
+		{"for a day it is looked for", undecided, nil, unread, settleWindow, 24 * time.Hour, Recovery{NextAt: at(24*time.Hour + 18*time.Second)}},
+		{"then it is given up, and may have run", undecided, nil, unread, settleWindow, 24*time.Hour + 1, Recovery{Kind: RecoverGiveUp}},
+		{"a short window is looked through every second", undecided, nil, unread, 2 * time.Second, time.Minute, Recovery{NextAt: at(61 * time.Second)}},
+		{"a long one every half minute", undecided, nil, unread, time.Hour, 2 * time.Hour, Recovery{NextAt: at(2*time.Hour + 30*time.Second)}},
+		{"a first look after days decides nothing by failing", sent(), nil, unread, settleWindow, 48 * time.Hour, Recovery{NextAt: at(48*time.Hour + 18*time.Second)}},
+		{"a job that is not found once decides nothing", sent(), nil, gone, settleWindow, 4 * time.Minute, Recovery{NextAt: at(258 * time.Second)}},
+		{"nor the first time after days", sent(), nil, gone, settleWindow, 48 * time.Hour, Recovery{NextAt: at(48*time.Hour + 18*time.Second)}},
+		{"a job that is not found again is gone, and the launch may have run", missed, nil, gone, settleWindow, 4 * time.Minute, Recovery{Kind: RecoverJobGone}},
+		{"one that was not found and is there again may be a new one", missed, nil, complete(), settleWindow, 4 * time.Minute, Recovery{Kind: RecoverJobGone}},
+		{"unless it shows what had ended before", missed, nil, far, settleWindow, 4 * time.Minute, Recovery{Kind: RecoverLost}},
+		{"or the launch itself", missed, there, complete(), settleWindow, 4 * time.Minute, Recovery{Kind: RecoverFound, Name: "load-x7k2p"}},
 	}
 	for _, test := range tests {
 		t.Run(strings.ReplaceAll(test.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
-			got := Recover(sent(), test.seen, test.listing, test.settle, kept, at(test.now))
+			got := Recover(test.row, test.seen, test.listing, test.settle, kept, at(test.now))
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
@@ -104,6 +123,9 @@ func TestLost(t *testing.T) {
 				"5 failed launch_unknown finished +4m0s\n6 pending launch_unknown due +4m1s"},
 		{"nobody could tell: its tasks fail", RecoverGiveUp,
 			"finished lost because \"the answer to its launch was lost and nobody could tell for 24 hours; it may have run\" finished +4m0s next +5m0s\n" +
+				"0-2 failed launch_unknown finished +4m0s\n5-6 failed launch_unknown finished +4m0s"},
+		{"its job is gone: its tasks fail", RecoverJobGone,
+			"finished lost because \"the answer to its launch was lost and its job is gone; it may have run\" finished +4m0s next +5m0s\n" +
 				"0-2 failed launch_unknown finished +4m0s\n5-6 failed launch_unknown finished +4m0s"},
 	}
 	for _, test := range tests {

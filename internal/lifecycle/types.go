@@ -133,19 +133,21 @@ type Execution struct {
 	Send       int // raised when a send was refused by a quota; part of the marker
 	Claim      uuid.UUID
 	SentAt     *time.Time
-	NotFoundAt *time.Time // the first look that found nothing
-	Name       string     // Cloud Run's full name, empty before there is one
-	Image      string
-	LogURI     string
-	Reason     string
-	Stop       Stop
-	CancelSent *time.Time
-	Progress   Progress
-	CreatedAt  time.Time
-	LaunchedAt *time.Time
-	StartedAt  *time.Time
-	FinishedAt *time.Time
-	ClaimedAt  time.Time // the database's clock when this claim was made
+	NotFoundAt *time.Time // the first look that found nothing; of a launching row: that did not find its job
+	// UndecidedSince is when the first of the looks was that settle nothing; nil after one that did.
+	UndecidedSince *time.Time
+	Name           string // Cloud Run's full name, empty before there is one
+	Image          string
+	LogURI         string
+	Reason         string
+	Stop           Stop
+	CancelSent     *time.Time
+	Progress       Progress
+	CreatedAt      time.Time
+	LaunchedAt     *time.Time
+	StartedAt      *time.Time
+	FinishedAt     *time.Time
+	ClaimedAt      time.Time // the database's clock when this claim was made
 }
 
 // Progress are an execution's task counts as Cloud Run last gave them.

@@ -37,7 +37,7 @@ func (j *judgement) taskAgrees(t taskRow) {
 	case "failed rejected":
 		ok = row.Outcome == "rejected"
 	case "failed launch_unknown":
-		ok = row.Outcome == "lost" && (t.Returns == lifecycle.MaxReturns || strings.Contains(row.Reason, "nobody could tell for 24 hours"))
+		ok = row.Outcome == "lost" && (t.Returns == lifecycle.MaxReturns || strings.Contains(row.Reason, "it may have run"))
 	case "cancelled cancelled":
 		ok = step.StopAs != "" && (end == "" && (t.Row == "" || row.Status == "finished") || end == "cancelled" || end == "nothing")
 	}

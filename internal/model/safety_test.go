@@ -271,6 +271,17 @@ func (j *judgement) lost(row ledgerRow, x *execution) {
 		if row.FinishedAt.Sub(*row.SentAt) <= lifecycle.LaunchUndecided {
 			j.wrong("row %s was given up as undecided after %s", row.ID, row.FinishedAt.Sub(*row.SentAt))
 		}
+	case strings.Contains(row.Reason, "its job is gone"):
+		settled := row.SentAt.Add(settleWindow)
+		looks := 0
+		for _, at := range j.truth.misses[lifecycle.ShortName(row.Job)] {
+			if !at.Before(settled) {
+				looks++
+			}
+		}
+		if looks == 0 {
+			j.wrong("row %s is lost (%s), and its job was not missed after the settle window", row.ID, row.Reason)
+		}
 	case strings.Contains(row.Reason, "Cloud Run no longer knows it"):
 		if x == nil || !x.gone && !j.truth.missed(x) {
 			j.wrong("row %s is lost (%s), and Cloud Run still knows %s", row.ID, row.Reason, lifecycle.ShortName(row.Name))

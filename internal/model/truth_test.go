@@ -48,15 +48,16 @@ type truth struct {
 	byTask  map[taskKey][]*execution
 	callsOf map[string]map[int]bool
 	// What Cloud Run answered.
-	lists map[string]time.Time             // by job: when its executions were listed last
-	looks map[string][]emulator.CallRecord // by execution: the latest two
-	noes  map[string]int                   // by job: definite refusals
+	lists  map[string]time.Time             // by job: when its executions were listed last
+	misses map[string][]time.Time           // by job: when a list did not find it
+	looks  map[string][]emulator.CallRecord // by execution: the latest two
+	noes   map[string]int                   // by job: definite refusals
 }
 
 func newTruth() truth {
 	return truth{
 		byName: map[string]*execution{}, byRow: map[string][]*execution{}, byTask: map[taskKey][]*execution{}, callsOf: map[string]map[int]bool{},
-		lists: map[string]time.Time{}, looks: map[string][]emulator.CallRecord{}, noes: map[string]int{},
+		lists: map[string]time.Time{}, misses: map[string][]time.Time{}, looks: map[string][]emulator.CallRecord{}, noes: map[string]int{},
 	}
 }
 
@@ -193,8 +194,12 @@ func (w *world) readCalls() {
 		seen[c.N] = true
 		switch c.Method {
 		case "ListExecutions":
-			if c.Code == "OK" || c.Code == "NOT_FOUND" {
-				tr.lists[lifecycle.ShortName(c.Name)] = c.At
+			job := lifecycle.ShortName(c.Name)
+			switch c.Code {
+			case "OK":
+				tr.lists[job] = c.At
+			case "NOT_FOUND":
+				tr.misses[job] = append(tr.misses[job], c.At)
 			}
 		case "GetExecution":
 			tr.looks[c.Name] = append(tr.looks[c.Name], c)

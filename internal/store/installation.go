@@ -51,18 +51,32 @@ func (s *Store) Installation(ctx context.Context) (Installation, error) {
 }
 
 const beginTickSQL = `
-UPDATE installation i
-    SET last_tick_at = clock(),
-        launch_blocked_reason = CASE
-            WHEN i.launch_blocked_reason = '' AND i.database_mark <> database_mark()
-            THEN 'this database was restored or copied: it is ' || database_mark() || ', not ' || i.database_mark
-            ELSE i.launch_blocked_reason END
-RETURNING i.id, i.mode, i.launch_blocked_reason`
+WITH was AS (
+    SELECT launch_blocked_reason AS reason FROM installation
+), begun AS (
+    UPDATE installation i
+        SET last_tick_at = clock(),
+            launch_blocked_reason = CASE
+                WHEN i.launch_blocked_reason = '' AND i.database_mark <> database_mark()
+                THEN 'this database was restored or copied: it is ' || database_mark() || ', not ' || i.database_mark
+                ELSE i.launch_blocked_reason END
+    WHERE i.mode = $1
+    RETURNING i.id, i.mode, i.launch_blocked_reason
+), noted AS (
+    INSERT INTO events (at, kind, actor, subject, detail)
+    SELECT clock(), 'launch_blocked', 'tick', 'installation', begun.launch_blocked_reason
+    FROM begun, was
+    WHERE was.reason = '' AND begun.launch_blocked_reason <> ''
+)
+SELECT id, mode, launch_blocked_reason FROM begun
+UNION ALL
+SELECT id, mode, launch_blocked_reason FROM installation WHERE mode <> $1`
 
-// BeginTick notes that a tick came, and blocks launching when the database is not the one that it was: a copy does not know what its original has sent since.
-func (s *Store) BeginTick(ctx context.Context) (Installation, error) {
+// BeginTick notes that a tick of this mode came, and blocks launching when the database is not the one that it was: a copy does not know what its original
+// has sent since. A database of another mode is left alone; the caller compares.
+func (s *Store) BeginTick(ctx context.Context, mode lifecycle.Mode) (Installation, error) {
 	var i Installation
-	err := s.pool.QueryRow(ctx, beginTickSQL).Scan(&i.ID, &i.Mode, &i.LaunchBlockedReason)
+	err := s.pool.QueryRow(ctx, beginTickSQL, mode).Scan(&i.ID, &i.Mode, &i.LaunchBlockedReason)
 	return i, wrap(err, "begin the tick")
 }
 

@@ -25,7 +25,6 @@ type ToSend struct {
 	RunParams   json.RawMessage
 	ScheduledAt time.Time
 	StepTasks   int
-	Containers  []string // of the job, as far as they are known
 	Attempts    []int
 	Params      []json.RawMessage
 }
@@ -44,13 +43,12 @@ const toSendColumns = `
     RETURNING x.id, x.workflow_id, x.run_id, x.step_no, x.job, x.status, x.indexes, x.task_count, x.send, x.claim, x.sent_at, x.created_at
 )
 SELECT x.id, x.workflow_id, x.run_id, x.step_no, x.job, x.status, x.indexes::text, x.task_count, x.send, x.claim, x.sent_at, x.created_at,
-       s.name, w.name, r.version, r.number, r.params, r.scheduled_at, coalesce(s.task_count, 0), coalesce(j.containers, '{}'),
+       s.name, w.name, r.version, r.number, r.params, r.scheduled_at, coalesce(s.task_count, 0),
        t.attempts, t.params
 FROM claimed x
 JOIN runs r ON r.id = x.run_id
 JOIN workflows w ON w.id = x.workflow_id
 JOIN steps s ON s.run_id = x.run_id AND s.step_no = x.step_no
-LEFT JOIN jobs j ON j.job = x.job
 CROSS JOIN LATERAL (
     SELECT array_agg(t.attempt ORDER BY t.task_index) AS attempts, array_agg(t.params ORDER BY t.task_index) AS params
     FROM unnest(x.indexes) AS i
@@ -168,7 +166,7 @@ func (s *Store) ClaimLimited(ctx context.Context, c LaunchClaim) (list []ToSend,
 func scanToSend(row pgx.CollectableRow) (x ToSend, err error) {
 	var indexes string
 	err = row.Scan(&x.ID, &x.WorkflowID, &x.RunID, &x.StepNo, &x.Job, &x.Status, &indexes, &x.TaskCount, &x.Send, &x.Claim, &x.SentAt, &x.CreatedAt,
-		&x.Step, &x.Workflow, &x.Version, &x.RunNumber, &x.RunParams, &x.ScheduledAt, &x.StepTasks, &x.Containers,
+		&x.Step, &x.Workflow, &x.Version, &x.RunNumber, &x.RunParams, &x.ScheduledAt, &x.StepTasks,
 		&x.Attempts, &x.Params)
 	if err != nil {
 		return x, err
@@ -202,14 +200,15 @@ WITH input AS (
 )
 UPDATE executions x
     SET status = 'launched', cloud_run_execution_name = i.name, launched_at = clock(), next_look_at = clock() + $5::interval,
-        claim = NULL, claim_expires_at = NULL, reason = '',
+        claim = NULL, claim_expires_at = NULL, reason = '', not_found_at = NULL, undecided_since = NULL,
         cancel_again_at = CASE WHEN x.stop_requested_at IS NOT NULL THEN clock() END
 FROM input i, locked l
 WHERE x.id = i.id AND l.id = x.id AND x.send = i.send AND x.status || '' = ANY ($4)
+  AND NOT EXISTS (SELECT FROM orphans o WHERE o.cloud_run_execution_name = i.name)
 RETURNING x.id`
 
 // RecordNamed makes rows launched under the names that Cloud Run gave them. A name is a fact, so the guard is (id, send, launching) whoever holds the claim.
-// It returns the ids of the rows that took their name; the others had ended or were sent again.
+// It returns the ids of the rows that took their name; the others had ended or were sent again, or the name is that of an orphan, which is cancelled.
 func (s *Store) RecordNamed(ctx context.Context, names []Named, firstLook time.Duration) ([]uuid.UUID, error) {
 	done, err := s.recordNamed(ctx, names, firstLook)
 	if err == nil || len(names) == 1 || ctx.Err() != nil || errors.Is(err, ErrUnreachable) {

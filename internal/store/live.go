@@ -11,7 +11,7 @@ import (
 )
 
 const executionColumns = `x.id, x.run_id, x.step_no, s.name, x.job, x.status, coalesce(x.outcome, ''), x.indexes::text, x.task_count, x.send,
-       coalesce(x.claim, '00000000-0000-0000-0000-000000000000'), x.sent_at, x.not_found_at, coalesce(x.cloud_run_execution_name, ''),
+       coalesce(x.claim, '00000000-0000-0000-0000-000000000000'), x.sent_at, x.not_found_at, x.undecided_since, coalesce(x.cloud_run_execution_name, ''),
        x.image, x.log_uri, x.reason, x.stop_requested_at, coalesce(x.stop_as, ''), coalesce(x.stop_scope, ''), x.stop_reason, x.cancel_sent_at,
        x.running_count, x.succeeded_count, x.failed_count, x.cancelled_count, x.retried_count,
        x.created_at, x.launched_at, x.started_at, x.finished_at, clock()`
@@ -26,7 +26,7 @@ func scanInto(row pgx.CollectableRow, x *lifecycle.Execution, after ...any) (err
 	var indexes string
 	p := &x.Progress
 	err = row.Scan(append([]any{&x.ID, &x.RunID, &x.StepNo, &x.Step, &x.Job, &x.Status, &x.Outcome, &indexes, &x.TaskCount, &x.Send,
-		&x.Claim, &x.SentAt, &x.NotFoundAt, &x.Name,
+		&x.Claim, &x.SentAt, &x.NotFoundAt, &x.UndecidedSince, &x.Name,
 		&x.Image, &x.LogURI, &x.Reason, &x.Stop.RequestedAt, &x.Stop.As, &x.Stop.Scope, &x.Stop.Reason, &x.CancelSent,
 		&p.Running, &p.Succeeded, &p.Failed, &p.Cancelled, &p.Retried,
 		&x.CreatedAt, &x.LaunchedAt, &x.StartedAt, &x.FinishedAt, &x.ClaimedAt}, after...)...)
@@ -120,16 +120,27 @@ UPDATE executions x
     SET claim = CASE WHEN x.status = 'launching' THEN x.claim END,
         claim_expires_at = CASE WHEN x.status = 'launching' THEN clock() + $3::interval END,
         next_look_at = CASE WHEN x.status IN ('launched', 'running') THEN clock() + $3::interval ELSE x.next_look_at END,
-        reason = CASE WHEN $4 <> '' THEN $4 ELSE x.reason END
+        reason = CASE WHEN $4 <> '' THEN $4 ELSE x.reason END,
+        undecided_since = CASE WHEN $5 THEN coalesce(x.undecided_since, clock()) ELSE x.undecided_since END,
+        not_found_at = CASE WHEN $6 THEN coalesce(x.not_found_at, clock()) ELSE x.not_found_at END
 FROM locked l
 WHERE x.id = l.id AND x.claim = $2 AND x.status <> 'finished'`
 
-// Release ends a claim without a decision: the rows are looked at again after a while. why, where it is not empty, is shown as what they wait for.
-func (s *Store) Release(ctx context.Context, ids []uuid.UUID, claim uuid.UUID, after time.Duration, why string) error {
+// Undecided is how a look at claimed rows ended that settles nothing.
+type Undecided struct {
+	Claim  uuid.UUID
+	After  time.Duration // until the next look
+	Why    string        // shown as what the rows wait for, where it is not empty
+	Looked bool          // Cloud Run was asked; else there was no time for it
+	Gone   bool          // the job was not found
+}
+
+// Release ends a claim without a decision.
+func (s *Store) Release(ctx context.Context, ids []uuid.UUID, u Undecided) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := s.pool.Exec(ctx, releaseSQL, ids, claim, after, Clean(why, 1000))
+	_, err := s.pool.Exec(ctx, releaseSQL, ids, u.Claim, u.After, Clean(u.Why, 1000), u.Looked, u.Gone)
 	return wrap(err, "release %d executions from %s", len(ids), ids[0])
 }
 

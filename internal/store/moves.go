@@ -34,7 +34,7 @@ WITH input AS (
             running_count = i.running, succeeded_count = i.succeeded, failed_count = i.failed,
             cancelled_count = i.cancelled, retried_count = i.retried,
             started_at = coalesce(i.started_at, x.started_at), finished_at = i.finished_at,
-            next_look_at = i.next_look_at, not_found_at = i.not_found_at,
+            next_look_at = i.next_look_at, not_found_at = i.not_found_at, undecided_since = NULL,
             claim = NULL, claim_expires_at = NULL
     FROM input i, locked l
     WHERE x.id = i.id AND l.id = x.id AND x.claim = i.claim AND x.status = i.was

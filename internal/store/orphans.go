@@ -34,9 +34,14 @@ func (s *Store) ClaimWatched(ctx context.Context, lease time.Duration, limit int
 }
 
 const watchedSQL = `
+WITH locked AS MATERIALIZED (
+    SELECT id FROM executions WHERE id = ANY ($1) AND status = 'finished'
+    ORDER BY id
+    FOR UPDATE
+)
 UPDATE executions x SET next_look_at = u.next
-FROM unnest($1::uuid[], $2::timestamptz[]) AS u(id, next)
-WHERE x.id = u.id AND x.status = 'finished'`
+FROM unnest($1::uuid[], $2::timestamptz[]) AS u(id, next), locked l
+WHERE x.id = u.id AND l.id = x.id AND x.status = 'finished'`
 
 // Watched sets when lost rows are looked for next; nil ends the watch.
 func (s *Store) Watched(ctx context.Context, ids []uuid.UUID, next []*time.Time) error {
