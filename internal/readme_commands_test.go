@@ -102,9 +102,12 @@ func elsewhere() (compose, others map[string]string) {
 		"docker-compose down --volumes": "compose down --volumes",
 	}
 	others = map[string]string{
-		"make demo":  "runs in CI, and takes too long for a test",
-		"make test":  "runs this test",
-		"make build": ownBuild,
+		"make demo":              "runs in CI, and takes too long for a test",
+		"make test":              "runs this test",
+		"make crash-test":        "runs in CI, and takes too long for a test",
+		"make chaos DURATION=2m": "runs in CI, for a minute",
+		"make mutation-test":     "runs in CI, and runs tests",
+		"make build":             ownBuild,
 		"gcloud run jobs create my-cloud-run-job --image us-docker.pkg.dev/my-gcp-project/my-repository/my-image --region us-central1 --project my-gcp-project --max-retries 0": account,
 		"gcloud run jobs describe my-cloud-run-job --region us-central1 --project my-gcp-project":                                                                               account,
 		"gcloud auth application-default login":                             account,
