@@ -103,7 +103,8 @@ func spread(seconds []float64, bound time.Duration) map[string]any {
 		return map[string]any{"n": 0}
 	}
 	slices.Sort(seconds)
+	most := seconds[len(seconds)-1]
 	return map[string]any{
-		"n": len(seconds), "median_seconds": seconds[len(seconds)/2], "max_seconds": seconds[len(seconds)-1], "bound_seconds": bound.Seconds(),
+		"n": len(seconds), "median_seconds": seconds[len(seconds)/2], "max_seconds": most, "bound_seconds": bound.Seconds(), "within_bound": most <= bound.Seconds(),
 	}
 }
