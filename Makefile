@@ -43,7 +43,7 @@ test-race: ## the same under the race detector, but for internal/e2e: the progra
 crash-test: ## kill a real process at every commit and call; PAIRS=sample adds 3 minutes of pairs, PAIRS=all all of them, resumable
 	@local/scripts/deps.sh
 	@mkdir -p bin
-	set -o pipefail; go test ./internal/e2e -run TestADeathAnywhere -count=1 -v -timeout 6h -crash.points 0 \
+	set -o pipefail; go test ./internal/e2e -run TestADeathAnywhere -count=1 -v -timeout 6h -parallel 4 -crash.points 0 \
 	  -crash.pairs "$(if $(filter sample,$(PAIRS)),3m,$(PAIRS))" $(if $(filter all,$(PAIRS)),-crash.done $(CURDIR)/bin/pairs-that-held-$(VERSION)) \
 	  | grep --line-buffered -v -E '^ *(=== |--- PASS: [^ ]*/)'
 

@@ -27,7 +27,7 @@ import (
 
 // make chaos sets these.
 var (
-	chaosDuration = flag.Duration("chaos.duration", 8*time.Second, "how long everything is disturbed")
+	chaosDuration = flag.Duration("chaos.duration", 4*time.Second, "how long everything is disturbed")
 	chaosSeed     = flag.Uint64("chaos.seed", 1, "chooses what is disturbed")
 	chaosReport   = flag.String("chaos.report", "", "file for the report, JSON")
 )

@@ -14,7 +14,7 @@ import (
 	"cloud-run-orchestrator/internal/api"
 	"cloud-run-orchestrator/internal/emulator"
 	"cloud-run-orchestrator/internal/lifecycle"
-	"cloud-run-orchestrator/internal/testdb"
+	"cloud-run-orchestrator/internal/store"
 	"cloud-run-orchestrator/internal/workflow"
 )
 
@@ -23,6 +23,7 @@ import (
 type mortals struct {
 	*world
 	client  *api.Client
+	rules   *store.Store // checks the rules of the data
 	run     *emulator.Server
 	offset  atomic.Int64 // of the clock
 	deaths  []string     // points at which the processes to come die, in this order
@@ -45,10 +46,11 @@ var mortalSettings = []string{
 	"ORCHESTRATOR_CONCURRENCY=2", "ORCHESTRATOR_POOL_SIZE=2", "ORCHESTRATOR_PROJECT=p", "ORCHESTRATOR_REGION=europe-west1", "LOG_LEVEL=error",
 }
 
-func newMortals(t *testing.T, disturb disturber, deaths ...string) *mortals {
+func newMortals(t *testing.T, dbs *databases, disturb disturber, deaths ...string) *mortals {
 	t.Helper()
+	db := dbs.take(t)
 	m := &mortals{
-		world:  &world{t: t, db: testdb.New(t), address: freeAddress(t)},
+		world: &world{t: t, db: db.DB, address: freeAddress(t)}, rules: db.store,
 		deaths: deaths, calls: map[string]int{}, disturb: disturb, gate: make(chan struct{}),
 	}
 	m.url = "http://" + m.address
@@ -266,14 +268,19 @@ func (m *mortals) status(ref string) (run api.Run) {
 	return run
 }
 
+// runs says whether something holds of a run r and of its steps' sums s. It asks the database: the functions would take as long as the tick.
+func (m *mortals) runs(ref, holds string) bool {
+	m.t.Helper()
+	name, number, _ := strings.Cut(ref, ".")
+	return query[bool](m.world, `SELECT `+holds+` FROM runs r JOIN workflows w ON w.id = r.workflow_id
+		CROSS JOIN LATERAL (SELECT sum(running) AS running FROM steps WHERE run_id = r.id) s WHERE w.name = $1 AND r.number::text = $2`, name, number)
+}
+
 // finish ticks until a run is final, and demands its status.
 func (m *mortals) finish(ref, status string) api.Run {
 	m.t.Helper()
-	var run api.Run
-	m.tickUntil(ref+" ends", func() bool {
-		run = m.status(ref)
-		return run.FinishedAt != nil
-	})
+	m.tickUntil(ref+" ends", func() bool { return m.runs(ref, `r.finished_at IS NOT NULL`) })
+	run := m.status(ref)
 	if run.Status != status {
 		m.t.Errorf("%s ended as %s, want %s: %s", ref, run.Status, status, run.Reason)
 	}
