@@ -36,9 +36,9 @@ test: ## run every test on PostgreSQL servers of its own
 	@local/scripts/deps.sh curl
 	go test -shuffle=on -count=1 ./...
 
-test-race: ## the same under the race detector, but for internal/e2e: the programs that it starts are built without
+test-race: ## the same under the race detector, but for tests of sources and of other processes
 	@local/scripts/deps.sh curl gcc
-	go test -race -shuffle=on -count=1 $$(go list ./... | grep -v /internal/e2e)
+	go test -race -vet=off -shuffle=on -count=1 $$(go list ./... | grep -v -E '/internal(/e2e)?$$')
 
 crash-test: ## kill a real process at every commit and call; PAIRS=sample adds 3 minutes of pairs, PAIRS=all all of them, resumable
 	@local/scripts/deps.sh
