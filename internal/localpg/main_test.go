@@ -121,7 +121,11 @@ func copyProgram(t *testing.T, program string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(folder(t), "user.test")
-	if err := os.WriteFile(path, text, 0o755); err != nil {
+	// A process that another test starts meanwhile would inherit the open file until it has become its program, and what is open for writing cannot be run.
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(path, text, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return path
