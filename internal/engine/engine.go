@@ -25,7 +25,7 @@ type Options struct {
 
 	CallDeadline time.Duration // of one call to Cloud Run
 	Claim        time.Duration // how long a claimed row is its claimer's; above CallDeadline
-	SettleWindow time.Duration // after which an accepted launch is surely listed; above Claim
+	SettleWindow time.Duration // counted from a claim: what was accepted under it is surely listed by then; above Claim
 	Budget       time.Duration // of one tick
 	HistoryKept  int           // executions of a job that Cloud Run surely lists
 	Concurrency  int           // calls at once
