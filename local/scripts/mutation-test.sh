@@ -13,7 +13,7 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
 	[ -e "$file" ] && printf '%s\0' "$file"
-done | xargs -0 cp --parents -t "$copy"
+done | tar -c --null -T - -f - | tar -x -f - -C "$copy"
 
 field() { sed -n "s/^$1: //p" "$2" | head -1; }
 
