@@ -10,6 +10,7 @@ import (
 )
 
 type tickRequest struct {
+	Caller
 	Body *struct{} `doc:"nothing"`
 }
 
@@ -39,8 +40,8 @@ func (f *Functions) tickRoutes() {
 }
 
 // tick answers with the report in both cases, so that the scheduler's metric shows a failure and a person sees what failed.
-func (f *Functions) tick(ctx context.Context, _ *tickRequest) (*coded[api.TickReport], error) {
-	report, err := f.engine.Tick(ctx)
+func (f *Functions) tick(ctx context.Context, in *tickRequest) (*coded[api.TickReport], error) {
+	report, err := f.engine.Tick(ctx, f.actorOf(in.Caller))
 	if err != nil {
 		id := f.fail(ctx, "tick", err)
 		if len(report.Errors) == 0 {

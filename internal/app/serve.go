@@ -69,7 +69,7 @@ func keepTicking(ctx context.Context, e *engine.Engine, every time.Duration, log
 	last := ""
 	for ctx.Err() == nil {
 		began := time.Now()
-		_, err := e.Tick(ctx)
+		_, err := e.Tick(ctx, "ticker of this process")
 		text := fmt.Sprint(err)
 		if err != nil && text != last {
 			log.Error("tick failed", "error", err)

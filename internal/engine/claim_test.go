@@ -51,7 +51,7 @@ func TestAClaimThatIsNotCommittedSendsNothing(t *testing.T) {
 	w.tickUntil(run, "planned", func(d engine.RunDetail) bool { return d.Run.Counts.Dispatched == 4 })
 	w.block("")
 	armed.Store(true)
-	if _, err := cut.Tick(t.Context()); err == nil {
+	if _, err := cut.Tick(t.Context(), "test"); err == nil {
 		t.Error("a commit that failed is no error of the tick")
 	}
 	armed.Store(false)
@@ -82,7 +82,7 @@ func TestATickClaimsOnlyWhatItSendsAtOnce(t *testing.T) {
 	run := w.trigger("slow")
 	done := make(chan error, 1)
 	go func() {
-		_, err := w.engine.Tick(t.Context())
+		_, err := w.engine.Tick(t.Context(), "test")
 		done <- err
 	}()
 	most := 0 // rows that were claimed, and whose call had not begun

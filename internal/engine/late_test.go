@@ -63,7 +63,7 @@ func (w *world) tickHolding(method string) held {
 	}))
 	go func() {
 		defer close(h.done)
-		_, _ = e.Tick(ctx) // what it did shows in the ledger
+		_, _ = e.Tick(ctx, "test") // what it did shows in the ledger
 	}()
 	h.release = sync.OnceFunc(func() {
 		cancel() // it begins nothing more
@@ -140,7 +140,7 @@ func TestATickThatWakesAfterItsRowWasLostSendsNothingAndChangesNothing(t *testin
 		}
 	})
 	go func() {
-		_, err := sleeper.Tick(t.Context())
+		_, err := sleeper.Tick(t.Context(), "test")
 		done <- err
 	}()
 	select {
@@ -275,7 +275,7 @@ func TestALaunchThatIsAcceptedLongAfterItWasGivenUpIsCancelledAtTheFirstLook(t *
 		}()
 		return status.Error(codes.DeadlineExceeded, "no answer")
 	}))
-	if _, err := stuck.Tick(ctx); err != nil {
+	if _, err := stuck.Tick(ctx, "test"); err != nil {
 		t.Fatal(err)
 	}
 	w.later(20 * time.Second)
@@ -295,7 +295,7 @@ func TestALaunchThatIsAcceptedLongAfterItWasGivenUpIsCancelledAtTheFirstLook(t *
 		}
 		return invoke(ctx, name, req, reply, cc, opts...)
 	}))
-	if _, err := looker.Tick(look); err != nil {
+	if _, err := looker.Tick(look, "test"); err != nil {
 		t.Fatal(err)
 	}
 	late := w.run.Started()[1].Execution

@@ -24,7 +24,7 @@ func TestTicksAtOnceStartEachTaskOnce(t *testing.T) {
 	for range 3 {
 		e := w.newEngine(func(o *engine.Options) { o.Budget = 20 * time.Second })
 		group.Go(func() {
-			if _, err := e.Tick(t.Context()); err != nil {
+			if _, err := e.Tick(t.Context(), "test"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -252,7 +252,7 @@ func TestACancelInTheMiddleOfAnExpansionLeavesNoPendingTask(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = w.engine.Tick(t.Context())
+		_, _ = w.engine.Tick(t.Context(), "test")
 	}()
 	for w.detail(run).Steps[0].Expanded == 0 {
 		time.Sleep(time.Millisecond)
@@ -377,7 +377,7 @@ func TestWhatCannotMoveDoesNotKeepATickAwake(t *testing.T) {
 		t.Errorf("the run waits for %q", waits)
 	}
 	e := w.newEngine(func(o *engine.Options) { o.Budget = time.Minute })
-	r, err := e.Tick(t.Context())
+	r, err := e.Tick(t.Context(), "test")
 	if err != nil || r.Passes > 2 {
 		t.Errorf("%d passes although nothing can move, error %v", r.Passes, err)
 	}

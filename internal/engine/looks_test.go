@@ -80,7 +80,7 @@ func TestATaskThatIsListedBeforeItsEndIsNotRepeated(t *testing.T) {
 	}))
 	run := w.trigger("stale")
 	for w.detail(run).Run.FinishedAt == nil {
-		if _, err := e.Tick(t.Context()); err != nil {
+		if _, err := e.Tick(t.Context(), "test"); err != nil {
 			w.later(20 * time.Second)
 		}
 	}
@@ -154,7 +154,7 @@ func TestATickOfAnotherModeLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	other := w.newEngine(func(o *engine.Options) { o.Mode = lifecycle.Mock })
-	if _, err := other.Tick(t.Context()); err == nil || !strings.Contains(err.Error(), "belongs to mode emulator") {
+	if _, err := other.Tick(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "belongs to mode emulator") {
 		t.Errorf("error %v", err)
 	}
 	if n := w.count(`SELECT count(*) FROM installation WHERE last_tick_at IS NOT NULL`); n != 0 {

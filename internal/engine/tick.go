@@ -69,13 +69,13 @@ func (t *turn) over() bool {
 }
 
 // Tick moves everything that is due, again and again until nothing is due soon or the budget is spent. Ticks may overlap and die anywhere.
-// The report is complete even with an error, which joins what went wrong in the phases. A cancelled ctx begins no new work, and stops no call that has begun.
-func (e *Engine) Tick(ctx context.Context) (Report, error) {
+// by is who asked for it. The report is complete even with an error, which joins what went wrong in the phases. A cancelled ctx begins no new work, and stops no call that has begun.
+func (e *Engine) Tick(ctx context.Context, by string) (Report, error) {
 	begun := e.monotonic()
 	stop := ctx.Done()
 	ctx = crash.During(context.WithoutCancel(ctx), "tick")
 	var r Report
-	here, err := e.Store.BeginTick(ctx, e.Mode)
+	here, err := e.Store.BeginTick(ctx, e.Mode, by)
 	if err != nil {
 		return r, err
 	}

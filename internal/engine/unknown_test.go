@@ -96,7 +96,7 @@ func TestAnExecutionThatSomebodyCancelledIsNoSuccessThoughItsOperationHasNoError
 		return err
 	}))
 	for w.calls("RunJob") == 0 {
-		if _, err := e.Tick(t.Context()); err != nil {
+		if _, err := e.Tick(t.Context(), "test"); err != nil {
 			t.Fatal(err)
 		}
 	}

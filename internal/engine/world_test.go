@@ -167,7 +167,7 @@ func (w *world) cancel(ref string) {
 // tick is one tick that may fail.
 func (w *world) tick() (engine.Report, error) {
 	w.t.Helper()
-	return w.engine.Tick(w.t.Context())
+	return w.engine.Tick(w.t.Context(), "test")
 }
 
 // advance moves the database's clock on.

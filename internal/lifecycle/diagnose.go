@@ -18,6 +18,7 @@ type Health struct {
 	LaunchBlockedAt     *time.Time // nil where no event tells
 	Mark, MarkNow       string     // of the database, as it was noted and as it is
 	LastTickAt          *time.Time
+	LastTickBy          string // who called it, empty where that is not known
 	UnfinishedRuns      int
 	OldestRunAt         *time.Time // of the unfinished ones
 	Now                 time.Time  // the database's clock

@@ -129,7 +129,7 @@ func (p *process) begin() {
 	done := make(chan tickEnd, 1)
 	p.ticking = done
 	go func() {
-		r, err := p.engine.Tick(p.w.ctx)
+		r, err := p.engine.Tick(p.w.ctx, "test")
 		done <- tickEnd{r, err}
 	}()
 }

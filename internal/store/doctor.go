@@ -12,7 +12,7 @@ import (
 )
 
 const healthSQL = `
-SELECT i.id, i.mode, i.oldest_release, i.launch_blocked_reason, i.database_mark, database_mark(), i.last_tick_at,
+SELECT i.id, i.mode, i.oldest_release, i.launch_blocked_reason, i.database_mark, database_mark(), i.last_tick_at, i.last_tick_by,
        coalesce(m.version, 0), coalesce(m.dirty, false),
        (SELECT count(*) FROM runs WHERE finished_at IS NULL), (SELECT min(created_at) FROM runs WHERE finished_at IS NULL),
        (SELECT max(at) FROM events WHERE run_id IS NULL AND kind = 'launch_blocked'), clock()
@@ -21,7 +21,7 @@ LEFT JOIN (SELECT max(version) AS version, bool_or(dirty) AS dirty FROM schema_m
 
 // Health is what the database says of itself as a whole. ErrNotMigrated where there is no installation.
 func (s *Store) Health(ctx context.Context) (h lifecycle.Health, err error) {
-	err = s.pool.QueryRow(ctx, healthSQL).Scan(&h.Installation, &h.Mode, &h.OldestRelease, &h.LaunchBlockedReason, &h.Mark, &h.MarkNow, &h.LastTickAt,
+	err = s.pool.QueryRow(ctx, healthSQL).Scan(&h.Installation, &h.Mode, &h.OldestRelease, &h.LaunchBlockedReason, &h.Mark, &h.MarkNow, &h.LastTickAt, &h.LastTickBy,
 		&h.SchemaVersion, &h.HalfMigrated, &h.UnfinishedRuns, &h.OldestRunAt, &h.LaunchBlockedAt, &h.Now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h, ErrNotMigrated

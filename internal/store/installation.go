@@ -56,6 +56,7 @@ WITH was AS (
 ), begun AS (
     UPDATE installation i
         SET last_tick_at = clock(),
+            last_tick_by = $2,
             launch_blocked_reason = CASE
                 WHEN i.launch_blocked_reason = '' AND i.database_mark <> database_mark()
                 THEN 'this database was restored or copied: it is ' || database_mark() || ', not ' || i.database_mark
@@ -72,11 +73,11 @@ SELECT id, mode, launch_blocked_reason FROM begun
 UNION ALL
 SELECT id, mode, launch_blocked_reason FROM installation WHERE mode <> $1`
 
-// BeginTick notes that a tick of this mode came, and blocks launching when the database is not the one that it was: a copy does not know what its original
+// BeginTick notes that a tick of this mode came and who called it, and blocks launching when the database is not the one that it was: a copy does not know what its original
 // has sent since. A database of another mode is left alone; the caller compares.
-func (s *Store) BeginTick(ctx context.Context, mode lifecycle.Mode) (Installation, error) {
+func (s *Store) BeginTick(ctx context.Context, mode lifecycle.Mode, by string) (Installation, error) {
 	var i Installation
-	err := s.pool.QueryRow(ctx, beginTickSQL, mode).Scan(&i.ID, &i.Mode, &i.LaunchBlockedReason)
+	err := s.pool.QueryRow(ctx, beginTickSQL, mode, Clean(by, 200)).Scan(&i.ID, &i.Mode, &i.LaunchBlockedReason)
 	return i, wrap(err, "begin the tick")
 }
 
