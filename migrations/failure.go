@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	codeLockNotAvailable = "55P03"
-	codeUndefinedTable   = "42P01"
+	codeLockNotAvailable      = "55P03"
+	codeUndefinedTable        = "42P01"
+	codeInsufficientPrivilege = "42501"
 )
 
 const versionSQL = `SELECT version, dirty FROM schema_migrations LIMIT 1`

@@ -35,6 +35,8 @@ type Config struct {
 	DatabaseUser     string
 	// DatabasePrivateIP reaches the instance by its private address.
 	DatabasePrivateIP bool
+	// FunctionUsers are the database users of the functions, to whom the migration makes grants; all empty, or none.
+	FunctionUsers FunctionUsers
 	// PoolSize is the most connections that the process opens, 1 to 100.
 	PoolSize int
 
@@ -67,6 +69,9 @@ type Config struct {
 	databaseName string
 	settings     []Setting
 }
+
+// FunctionUsers are database users by function.
+type FunctionUsers struct{ Workflows, Trigger, Status, Tick string }
 
 // Functions are the values that FUNCTION_TARGET may have.
 func Functions() []string { return []string{"workflows", "trigger", "status", "tick"} }

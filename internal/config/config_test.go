@@ -255,7 +255,7 @@ func TestSettingsShowEveryValueWithItsSource(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got[want.Name], want)
 		}
 	}
-	const settings = 25
+	const settings = 29
 	if len(got) != settings {
 		t.Errorf("%d settings are listed, want %d", len(got), settings)
 	}
@@ -303,5 +303,18 @@ func write(t *testing.T, path string) {
 	}
 	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestLoadReadsTheUsersOfTheFunctions(t *testing.T) {
+	t.Parallel()
+	got, err := Load(env("DATABASE_USER_WORKFLOWS=w", "DATABASE_USER_TRIGGER=t", "DATABASE_USER_STATUS=s", "DATABASE_USER_TICK=k"))
+	if want := (FunctionUsers{"w", "t", "s", "k"}); err != nil || got.FunctionUsers != want {
+		t.Errorf("got %+v, %v", got.FunctionUsers, err)
+	}
+	_, err = Load(env("DATABASE_USER_TRIGGER=t", "DATABASE_USER_STATUS=s"))
+	const want = "DATABASE_USER_WORKFLOWS, DATABASE_USER_TRIGGER, DATABASE_USER_STATUS and DATABASE_USER_TICK must be set together; missing: DATABASE_USER_WORKFLOWS, DATABASE_USER_TICK"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
 	}
 }

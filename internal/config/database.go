@@ -17,30 +17,37 @@ func (r *reader) database(c *Config) {
 	c.DatabaseUser = r.text("DATABASE_USER", "")
 	c.databaseName = r.text("DATABASE_NAME", "")
 	c.DatabasePrivateIP = r.boolean("DATABASE_PRIVATE_IP")
+	c.FunctionUsers = FunctionUsers{
+		Workflows: r.text("DATABASE_USER_WORKFLOWS", ""), Trigger: r.text("DATABASE_USER_TRIGGER", ""),
+		Status: r.text("DATABASE_USER_STATUS", ""), Tick: r.text("DATABASE_USER_TICK", ""),
+	}
 	c.PoolSize = r.integer("ORCHESTRATOR_POOL_SIZE", 4, 1, 100)
 
 	if c.DatabaseInstance != "" && !instanceForm.MatchString(c.DatabaseInstance) {
 		r.refuse("DATABASE_INSTANCE", c.DatabaseInstance, "a Cloud SQL instance as project:region:name")
 	}
-	r.together(c)
+	u := c.FunctionUsers
+	r.together([]named{{"DATABASE_INSTANCE", c.DatabaseInstance}, {"DATABASE_USER", c.DatabaseUser}, {"DATABASE_NAME", c.databaseName}})
+	r.together([]named{{"DATABASE_USER_WORKFLOWS", u.Workflows}, {"DATABASE_USER_TRIGGER", u.Trigger}, {"DATABASE_USER_STATUS", u.Status}, {"DATABASE_USER_TICK", u.Tick}})
 	if c.OnCloudRun() && c.DatabaseURL == "" && c.DatabaseInstance == "" {
 		r.errorf("no database is set; on Cloud Run DATABASE_INSTANCE, DATABASE_USER and DATABASE_NAME, or DATABASE_URL, must be set")
 	}
 }
 
-// together demands the three settings of a Cloud SQL instance as a whole: two of them would be a database nobody meant.
-func (r *reader) together(c *Config) {
-	var missing []string
-	settings := []struct{ name, value string }{
-		{"DATABASE_INSTANCE", c.DatabaseInstance}, {"DATABASE_USER", c.DatabaseUser}, {"DATABASE_NAME", c.databaseName},
-	}
+type named struct{ name, value string }
+
+// together demands settings as a whole: some of the three that name a Cloud SQL instance would be a database nobody meant.
+func (r *reader) together(settings []named) {
+	var all, missing []string
 	for _, s := range settings {
+		all = append(all, s.name)
 		if s.value == "" {
 			missing = append(missing, s.name)
 		}
 	}
 	if len(missing) > 0 && len(missing) < len(settings) {
-		r.errorf("DATABASE_INSTANCE, DATABASE_USER and DATABASE_NAME must be set together; missing: %s", strings.Join(missing, ", "))
+		last := len(all) - 1
+		r.errorf("%s and %s must be set together; missing: %s", strings.Join(all[:last], ", "), all[last], strings.Join(missing, ", "))
 	}
 }
 

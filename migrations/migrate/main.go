@@ -17,7 +17,7 @@ import (
 	"cloud-run-orchestrator/migrations"
 )
 
-const usage = `usage: migrate up          apply what is missing
+const usage = `usage: migrate up          apply what is missing, and make the grants of the users in DATABASE_USER_WORKFLOWS, _TRIGGER, _STATUS and _TICK, where they are set
        migrate down N      take the last N migrations back, with their data
        migrate version     say which migration the database is at
        migrate force N     record that the database is at migration N, after a repair by hand
@@ -74,8 +74,24 @@ func up(ctx context.Context, getenv func(string) string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return report(out, result)
+		return errors.Join(report(out, result), grant(ctx, target, cfg.FunctionUsers, result.To, out))
 	})
+}
+
+// grant makes the grants, where the functions have users of their own. Those of a newer release stay: they are enough for the one before it.
+func grant(ctx context.Context, target migrations.Target, users config.FunctionUsers, version int, out io.Writer) error {
+	switch {
+	case users == config.FunctionUsers{}:
+		return nil
+	case version > migrations.Latest():
+		_, err := fmt.Fprintln(out, "a newer release has made the grants; they stay as they are")
+		return err
+	}
+	if err := migrations.Grant(ctx, target, migrations.Users(users)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, "granted the users of the four functions what they need, and no more")
+	return err
 }
 
 func down(n int) command {
