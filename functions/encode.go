@@ -178,6 +178,18 @@ func encodeCheckup(c engine.Checkup) api.DoctorReport {
 	}
 }
 
+func encodeRestored(r engine.Restored) api.RestoreReport {
+	return api.RestoreReport{
+		Done: r.Done, Remembered: r.Remembered, StoppedSteps: r.Stopped, Waiting: orEmpty(r.Waiting), NextAt: utc(r.NextAt), Jobs: r.Jobs, TookMS: r.Took.Milliseconds(),
+		LeftAlone: encodeAll(r.LeftAlone, func(l lifecycle.LeftAlone) api.RestoreLeftAlone {
+			return api.RestoreLeftAlone{Execution: l.Name, Run: l.Run, Why: l.Why, Ended: l.Ended}
+		}),
+		Unseen: encodeAll(r.Unseen, func(u engine.Unseen) api.RestoreUnseen {
+			return api.RestoreUnseen{Job: u.Job, From: u.From.UTC(), Steps: u.Steps}
+		}),
+	}
+}
+
 func encodeFinding(f lifecycle.Finding) api.DoctorFinding {
 	return api.DoctorFinding{
 		Kind: string(f.Kind), Severity: string(f.Severity()), Subject: f.Subject, Run: f.Run, Detail: f.Detail, Action: f.Action, Since: utc(f.Since), Fixed: f.Fixed,

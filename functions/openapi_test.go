@@ -74,6 +74,7 @@ func TestTheDocumentDescribesAllFourFunctions(t *testing.T) {
 		"GET /workflows/{name}/versions 200,default",
 		"POST /tick 200,500,default",
 		"POST /tick/doctor 200,default",
+		"POST /tick/doctor/restore 200,default",
 		"POST /trigger/runs/{run}/cancel 200,default",
 		"POST /trigger/{workflow} 200,201,default",
 		"PUT /workflows/{name} 200,201,default",

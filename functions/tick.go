@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"cloud-run-orchestrator/internal/api"
+	"cloud-run-orchestrator/internal/engine"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -17,6 +18,11 @@ type tickRequest struct {
 type fixRequest struct {
 	Caller
 	Body *struct{} `doc:"nothing"`
+}
+
+type restoreRequest struct {
+	Caller
+	Body api.RestoreRequest
 }
 
 // tickRoutes are called by Cloud Scheduler, the wake queue or the local ticker, as a caller that may do nothing else.
@@ -35,6 +41,11 @@ func (f *Functions) tickRoutes() {
 		OperationID: "doctor-fix", Method: http.MethodPost, Path: root + "/doctor",
 		Summary: "Put right what doctor finds", Description: "Does what a tick would do about what the listings show, and no more: no execution's row is ended, and nothing of another installation is touched.",
 	}, f.fix)
+	register(f, huma.Operation{
+		OperationID: "doctor-restore", Method: http.MethodPost, Path: root + "/doctor/restore",
+		Summary:     "Go on from a database that was restored to an earlier time",
+		Description: "Puts back the sends that it has forgotten; nothing is launched meanwhile. To be repeated until it is done, and may be repeated after that.",
+	}, f.restore)
 	tick := f.api.OpenAPI().Paths[root].Post
 	tick.Responses["500"] = &huma.Response{Description: "A phase failed", Content: tick.Responses["200"].Content}
 }
@@ -61,6 +72,14 @@ func (f *Functions) doctor(ctx context.Context, _ *struct{}) (*reply[api.DoctorR
 
 func (f *Functions) fix(ctx context.Context, in *fixRequest) (*reply[api.DoctorReport], error) {
 	return f.checkup(ctx, true, f.actorOf(in.Caller))
+}
+
+func (f *Functions) restore(ctx context.Context, in *restoreRequest) (*reply[api.RestoreReport], error) {
+	r, err := f.engine.Restore(ctx, engine.Restore{To: in.Body.RestoredTo, GiveUp: in.Body.GiveUp, Actor: f.actorOf(in.Caller)})
+	if err != nil {
+		return nil, err
+	}
+	return &reply[api.RestoreReport]{Body: encodeRestored(r)}, nil
 }
 
 func (f *Functions) checkup(ctx context.Context, fix bool, actor string) (*reply[api.DoctorReport], error) {

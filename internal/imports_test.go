@@ -70,7 +70,7 @@ func onlyIn() map[string][]string {
 		"google.golang.org/grpc":                                cloudRunAPI,
 		"google.golang.org/protobuf":                            cloudRunAPI,
 		"net/http":                                              {"functions", "functions/server", "internal/api", "internal/app", "internal/cli", "internal/emulator", "local/orchestrator"},
-		"os/exec":                                               {"internal/emulator", "internal/localpg", "local/orchestrator"},
+		"os/exec":                                               {"internal/emulator", "internal/localpg", "internal/testdb", "local/orchestrator"},
 		"testing":                                               {"internal/testdb"},
 	}
 }

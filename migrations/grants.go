@@ -70,6 +70,7 @@ var rights = map[string][]grant{
 		{"SELECT, INSERT, UPDATE", "tasks"},
 		{"SELECT, INSERT, UPDATE", "executions"},
 		{"SELECT, INSERT, UPDATE", "orphans"},
+		{"SELECT, INSERT", "left_alone"},
 		{"SELECT, INSERT, UPDATE", "jobs"},
 		{"SELECT, INSERT, UPDATE", "quotas"},
 		{"SELECT, INSERT", "events"},

@@ -12,7 +12,8 @@ import (
 )
 
 func (c *console) doctorCommand() *cobra.Command {
-	var fix bool
+	var fix, giveUp bool
+	var restoredTo string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Compare the database with its own rules and with Cloud Run",
@@ -22,16 +23,39 @@ It may be used at any time, also while ticks run; launches that are merely in fl
 With --fix it does what a tick would do about what it sees: executions whose launch was not answered are given to the rows that wait for them, executions that should
 not be there are cancelled, and executions that this database does not know block launching. It ends no row, and never touches what belongs to another installation.
 
+With --restored-to, after the database was restored to an earlier time, it puts back what it has forgotten: executions that were started since. Nothing is launched until
+that is done; stop the scheduler and the wake queue first, and make sure that nothing uses the database from before. The time is the point to which it was restored, or
+an earlier one. Requests since then (definitions, triggers, cancels) are lost: repeat those cancels before.
+
 The exit code is 0 where nothing is wrong, or nothing is any more, and 1 otherwise.`,
 		Example: `  orchestrator doctor
   orchestrator doctor --fix
+  orchestrator doctor --restored-to 2026-11-26T03:00:00Z
   orchestrator doctor -o json`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.with(cmd.Context(), func(s *server) error { return c.doctor(cmd.Context(), s, fix) })
+			if restoredTo == "" && giveUp {
+				return usage(cmd, "--give-up belongs to --restored-to")
+			}
+			var at time.Time
+			if restoredTo != "" {
+				var err error
+				if at, err = time.Parse(time.RFC3339, restoredTo); err != nil {
+					return usage(cmd, "--restored-to is %q; it must be a time as in 2026-11-26T03:00:00Z", restoredTo)
+				}
+			}
+			return c.with(cmd.Context(), func(s *server) error {
+				if restoredTo != "" {
+					return c.restore(cmd.Context(), s, at, giveUp)
+				}
+				return c.doctor(cmd.Context(), s, fix)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&fix, "fix", false, "put right what may be put right")
+	cmd.Flags().StringVar(&restoredTo, "restored-to", "", "go on from a database that was restored to this time, as in 2026-11-26T03:00:00Z")
+	cmd.Flags().BoolVar(&giveUp, "give-up", false, "with --restored-to: give up what cannot be settled, as the command tells it")
+	cmd.MarkFlagsMutuallyExclusive("fix", "restored-to")
 	return cmd
 }
 

@@ -46,7 +46,7 @@ func facts(job string, e *runpb.Execution) (f lifecycle.Facts, ok bool) {
 	if created := timeOf(e.GetCreateTime()); created != nil {
 		f.CreatedAt = *created
 	}
-	f.Marker, f.EnvHidden = marker(e.GetTemplate().GetContainers())
+	f.Marker, f.Origin, f.EnvHidden = marker(e.GetTemplate().GetContainers())
 	return f, true
 }
 
@@ -67,18 +67,37 @@ func jobFacts(job string, e *runpb.Execution) lifecycle.JobFacts {
 	return j
 }
 
-// marker finds our variable in any container. hidden says that no container shows any environment.
-func marker(containers []*runpb.Container) (value string, hidden bool) {
+// marker finds our variables in any container. hidden says that no container shows any environment.
+func marker(containers []*runpb.Container) (value string, o lifecycle.Origin, hidden bool) {
 	hidden = true
 	for _, container := range containers {
 		for _, v := range container.GetEnv() {
 			hidden = false
 			if v.GetName() == lifecycle.MarkerEnv && value == "" {
-				value = clean(v.GetValue(), maxName)
+				value, o = clean(v.GetValue(), maxName), origin(container.GetEnv())
 			}
 		}
 	}
-	return value, hidden
+	return value, o, hidden
+}
+
+// origin is what our variables tell of the work.
+func origin(env []*runpb.EnvVar) (o lifecycle.Origin) {
+	for _, v := range env {
+		switch v.GetName() {
+		case lifecycle.RunIDEnv:
+			o.RunID = clean(v.GetValue(), maxName)
+		case lifecycle.RunEnv:
+			o.Run = clean(v.GetValue(), maxName)
+		case lifecycle.StepEnv:
+			o.Step = clean(v.GetValue(), maxName)
+		case lifecycle.TaskIndexesEnv:
+			o.Indexes = clean(v.GetValue(), lifecycle.MaxEnvValue)
+		case lifecycle.TaskAttemptsEnv:
+			o.Attempts = clean(v.GetValue(), lifecycle.MaxEnvValue)
+		}
+	}
+	return o
 }
 
 func taskFacts(t *runpb.Task) lifecycle.TaskFacts {

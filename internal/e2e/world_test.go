@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -206,12 +207,18 @@ func get(t *testing.T, url string, status int) (body string) {
 	return string(text)
 }
 
+// Ports are given out one after the other, so that two tests never get the same; where to begin is chosen by chance, for other processes give out some, too.
+var (
+	firstPort = rand.IntN(20000)
+	nextPort  atomic.Int64
+)
+
 // freeAddress is a loopback address that nobody listens on. It lies below the ports that systems give out, so that it is still free when a
 // process listens there again after a restart.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))
+		address := fmt.Sprintf("127.0.0.1:%d", 12000+(firstPort+int(nextPort.Add(1)))%20000)
 		if l, err := net.Listen("tcp", address); err == nil {
 			_ = l.Close()
 			return address

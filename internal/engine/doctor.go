@@ -145,7 +145,7 @@ func (d *doctor) compare(ctx context.Context, fix bool) error {
 	if err != nil {
 		return err
 	}
-	users, err := d.jobsOfWorkflows(ctx)
+	users, err := d.e.jobsOfWorkflows(ctx)
 	if err != nil {
 		return err
 	}
@@ -175,6 +175,7 @@ func (d *doctor) compare(ctx context.Context, fix bool) error {
 
 // state is what the ledger knows about everything that was seen.
 type state struct {
+	left    map[string]bool // executions that a restore has left alone
 	rows    map[uuid.UUID]store.Row
 	orphans []store.Orphan
 }
@@ -182,13 +183,17 @@ type state struct {
 // read reads the ledger after Cloud Run was asked, so that what a tick has settled meanwhile is no finding.
 func (d *doctor) read(ctx context.Context, seen []found, unsettled []store.Row) (s state, err error) {
 	var ids []uuid.UUID
+	var names []string
 	for _, f := range seen {
-		ids = append(ids, rowsOf(f.ours)...)
+		ids, names = append(ids, rowsOf(f.ours)...), append(names, namesOf(f.ours)...)
 	}
 	for _, x := range unsettled {
 		ids = append(ids, x.ID)
 	}
 	if s.rows, err = d.e.Store.Rows(ctx, ids); err != nil {
+		return s, err
+	}
+	if s.left, err = d.e.Store.LeftAlone(ctx, names); err != nil {
 		return s, err
 	}
 	s.orphans, err = d.e.Store.Orphans(ctx, ids)

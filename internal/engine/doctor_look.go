@@ -15,11 +15,11 @@ import (
 )
 
 // jobsOfWorkflows are the jobs of the newest versions of all workflows, each with the workflows that use it.
-func (d *doctor) jobsOfWorkflows(ctx context.Context) (map[string][]string, error) {
+func (e *Engine) jobsOfWorkflows(ctx context.Context) (map[string][]string, error) {
 	users := map[string][]string{}
 	after := ""
 	for {
-		list, err := d.e.Store.Workflows(ctx, after, page)
+		list, err := e.Store.Workflows(ctx, after, page)
 		if err != nil {
 			return nil, err
 		}
@@ -192,12 +192,15 @@ func (d *doctor) diagnose(seen []found, gone map[uuid.UUID]bool, before, after s
 	}
 }
 
-// diagnoseSighting judges one execution of ours. An orphan that was known before is told with the known ones.
+// diagnoseSighting judges one execution of ours. An orphan that was known before is told with the known ones; what a restore has left alone was told then.
 func (d *doctor) diagnoseSighting(s sighting, before, after state, blocked bool, told map[string]bool) {
 	row := before.rows[s.marker.Row]
 	sight := s.judge(before.rows)
 	_, known := before.orphan(s.facts.Name)
-	if sight == lifecycle.SightNamed && lifecycle.InFlight(row.Execution, d.e.Claim, d.now) || sight == lifecycle.SightOrphan && known {
+	switch {
+	case sight == lifecycle.SightNamed && lifecycle.InFlight(row.Execution, d.e.Claim, d.now),
+		sight == lifecycle.SightOrphan && known,
+		sight == lifecycle.SightUnknownSend && before.left[s.facts.Name]:
 		return
 	}
 	f, ok := lifecycle.DiagnoseSight(sight, s.facts, row.Execution, row.Run, blocked)

@@ -70,13 +70,11 @@ func (e *Engine) recordSightings(ctx context.Context, f found) (seen map[uuid.UU
 	if err != nil {
 		return nil, err
 	}
-	var orphans []sighting
+	var orphans, unknown []sighting
 	for _, s := range f.ours {
 		switch s.judge(rows) {
 		case lifecycle.SightUnknownSend:
-			if err := e.Store.BlockLaunch(ctx, unknownSend(s)); err != nil {
-				return nil, err
-			}
+			unknown = append(unknown, s)
 		case lifecycle.SightNamed:
 			if len(seen[s.marker.Row]) > 0 {
 				orphans = append(orphans, s)
@@ -85,6 +83,9 @@ func (e *Engine) recordSightings(ctx context.Context, f found) (seen map[uuid.UU
 		case lifecycle.SightOrphan:
 			orphans = append(orphans, s)
 		}
+	}
+	if err := e.blockForUnknown(ctx, unknown); err != nil {
+		return nil, err
 	}
 	if len(orphans) == 0 {
 		return seen, nil
@@ -98,6 +99,23 @@ func (e *Engine) recordSightings(ctx context.Context, f found) (seen map[uuid.UU
 		errs = append(errs, e.Store.RecordOrphan(ctx, s.marker.Row, s.facts.Name, s.facts.CompletedAt != nil))
 	}
 	return seen, errors.Join(errs...)
+}
+
+// blockForUnknown blocks launching for sends that this database does not know, but for those that a restore has left alone.
+func (e *Engine) blockForUnknown(ctx context.Context, unknown []sighting) error {
+	if len(unknown) == 0 {
+		return nil
+	}
+	known, err := e.Store.LeftAlone(ctx, namesOf(unknown))
+	if err != nil {
+		return err
+	}
+	for _, s := range unknown {
+		if !known[s.facts.Name] {
+			return e.Store.BlockLaunch(ctx, unknownSend(s))
+		}
+	}
+	return nil
 }
 
 func unknownSend(s sighting) string {

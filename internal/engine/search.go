@@ -83,6 +83,14 @@ func (s sighting) judge(rows map[uuid.UUID]store.Row) lifecycle.Sight {
 	return lifecycle.Judge(s.marker, s.facts.Name, row.Execution, known)
 }
 
+func namesOf(list []sighting) []string {
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = s.facts.Name
+	}
+	return names
+}
+
 func rowsOf(list []sighting) []uuid.UUID {
 	ids := make([]uuid.UUID, len(list))
 	for i, s := range list {

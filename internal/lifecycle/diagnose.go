@@ -27,8 +27,8 @@ type Health struct {
 // NoTickFor is after how long without a tick unfinished runs are said to wait for one.
 const NoTickFor = 3 * time.Minute
 
-const checkRestore = `find out whether this database was restored or copied, and which of the two is to go on. Launching stays blocked until somebody who knows that nothing else launches ` +
-	`clears launch_blocked_reason in the table installation, and sets database_mark to database_mark() there`
+const checkRestore = `find out whether this database was restored or copied, and which of the two is to go on. Where it is this one, and nothing else launches any more: ` +
+	`orchestrator doctor --restored-to TIME, the point to which it was restored or an earlier one; it puts back what ran since, and lets launching go on`
 
 // Diagnose judges a database as a whole. mode and schema are the process's own; 0 is a schema of which nothing is known.
 func (h Health) Diagnose(mode Mode, schema int) []Finding {

@@ -17,6 +17,7 @@ var ErrGone = errors.New("cloud run does not know it")
 type Facts struct {
 	Name        string
 	Marker      string // the value of ORCHESTRATOR_LAUNCH in its environment, empty where there is none
+	Origin      Origin // what else our variables tell, where there is a marker
 	EnvHidden   bool   // no container shows any environment, so a missing marker proves nothing
 	CreatedAt   time.Time
 	StartedAt   *time.Time

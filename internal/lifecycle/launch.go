@@ -39,14 +39,14 @@ func (d Dispatch) Launch(m Marker) Launch {
 	add := func(name, value string) { l.Env = append(l.Env, EnvVar{name, value}) }
 	add(MarkerEnv, m.String())
 	add("ORCHESTRATOR_EXECUTION_ID", d.Execution.ID.String())
-	add("ORCHESTRATOR_RUN_ID", d.Execution.RunID.String())
-	add("ORCHESTRATOR_RUN", d.RunName)
+	add(RunIDEnv, d.Execution.RunID.String())
+	add(RunEnv, d.RunName)
 	add("ORCHESTRATOR_WORKFLOW", d.Workflow)
-	add("ORCHESTRATOR_STEP", d.Execution.Step)
+	add(StepEnv, d.Execution.Step)
 	add("ORCHESTRATOR_SCHEDULED_AT", d.ScheduledAt.UTC().Format(time.RFC3339))
 	add("ORCHESTRATOR_TASK_COUNT", strconv.Itoa(d.StepTasks))
-	add("ORCHESTRATOR_TASK_INDEXES", d.Execution.Indexes.String())
-	add("ORCHESTRATOR_TASK_ATTEMPTS", runLengths(d.Attempts))
+	add(TaskIndexesEnv, d.Execution.Indexes.String())
+	add(TaskAttemptsEnv, runLengths(d.Attempts))
 	if len(d.RunParams) > 0 && string(d.RunParams) != "{}" {
 		add("ORCHESTRATOR_PARAMS", string(d.RunParams))
 	}

@@ -101,9 +101,9 @@ func (s *Store) Doubtful(ctx context.Context, reason string, since time.Duration
 
 const noteSQL = `
 INSERT INTO events (run_id, at, kind, actor, subject, detail)
-VALUES ($1, clock(), $2, $3, $4, $5)`
+VALUES (nullif($1, '00000000-0000-0000-0000-000000000000'::uuid), clock(), $2, $3, $4, $5)`
 
-// Note writes an event of a run.
+// Note writes an event of a run, or with uuid.Nil one of the installation.
 func (s *Store) Note(ctx context.Context, run uuid.UUID, e lifecycle.Event) error {
 	_, err := s.pool.Exec(ctx, noteSQL, run, e.Kind, e.Actor, Clean(e.Subject, 500), Clean(e.Detail, 1000))
 	return wrap(err, "note %s of run %s", e.Kind, run)

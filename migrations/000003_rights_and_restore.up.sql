@@ -22,5 +22,14 @@ BEGIN
 END
 $$;
 
+-- Executions of ours from after the point to which this database was restored, whose work belongs to nothing in it. They are left alone, and known.
+CREATE TABLE left_alone (
+    cloud_run_execution_name text PRIMARY KEY,
+    execution_id             uuid NOT NULL,
+    run                      text NOT NULL, -- WORKFLOW.NUMBER, as its environment tells it
+    why                      text NOT NULL,
+    found_at                 timestamptz NOT NULL
+);
+
 -- Who called the last tick, as far as it is known.
 ALTER TABLE installation ADD COLUMN last_tick_by text NOT NULL DEFAULT '';

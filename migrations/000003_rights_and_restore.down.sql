@@ -1,3 +1,4 @@
+DROP TABLE left_alone;
 ALTER TABLE installation DROP COLUMN last_tick_by;
 CREATE OR REPLACE FUNCTION database_mark() RETURNS text
     LANGUAGE sql STABLE SECURITY INVOKER
