@@ -34,8 +34,11 @@ The exit code is 0 where nothing is wrong, or nothing is any more, and 1 otherwi
   orchestrator doctor -o json`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if restoredTo == "" && giveUp {
+			switch {
+			case restoredTo == "" && giveUp:
 				return usage(cmd, "--give-up belongs to --restored-to")
+			case restoredTo != "" && fix:
+				return usage(cmd, "--fix and --restored-to are two different things; use one of them")
 			}
 			var at time.Time
 			if restoredTo != "" {
@@ -55,7 +58,6 @@ The exit code is 0 where nothing is wrong, or nothing is any more, and 1 otherwi
 	cmd.Flags().BoolVar(&fix, "fix", false, "put right what may be put right")
 	cmd.Flags().StringVar(&restoredTo, "restored-to", "", "go on from a database that was restored to this time, as in 2026-11-26T03:00:00Z")
 	cmd.Flags().BoolVar(&giveUp, "give-up", false, "with --restored-to: give up what cannot be settled, as the command tells it")
-	cmd.MarkFlagsMutuallyExclusive("fix", "restored-to")
 	return cmd
 }
 
