@@ -13,7 +13,7 @@ COMPOSE := local/scripts/compose.sh
 DURATION ?= 2m
 SEED ?= 1
 
-.PHONY: help deps build demo run test test-race crash-test mutation-test chaos fuzz bench lint fmt image up down compose-test
+.PHONY: help deps build demo run test test-race crash-test upgrade-test mutation-test chaos fuzz bench lint fmt image up down compose-test
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ crash-test: ## kill a real process at every commit and call; PAIRS=sample adds 3
 	set -o pipefail; go test ./internal/e2e -run TestADeathAnywhere -count=1 -v -timeout 6h -parallel 4 -crash.points 0 \
 	  -crash.pairs "$(if $(filter sample,$(PAIRS)),3m,$(PAIRS))" $(if $(filter all,$(PAIRS)),-crash.done $(CURDIR)/bin/pairs-that-held-$(VERSION)) \
 	  | grep --line-buffered -v -E '^ *(=== |--- PASS: [^ ]*/)'
+
+upgrade-test: ## run the tests of the previous release (PREVIOUS) on the schema of this one
+	@local/scripts/deps.sh
+	@local/scripts/upgrade-test.sh
 
 mutation-test: ## break a copy of the code in ways that matter, and see a test notice each
 	@local/scripts/deps.sh

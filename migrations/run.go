@@ -54,10 +54,10 @@ func Up(ctx context.Context, t Target, mode lifecycle.Mode) (Result, error) {
 	})
 }
 
-// Schema applies every migration that is missing and leaves the installation's row out: what a template for installations needs.
-func Schema(ctx context.Context, t Target) error {
+// Schema applies every migration of these files that is missing and leaves the installation's row out: what a template for installations needs.
+func Schema(ctx context.Context, t Target, files fs.FS) error {
 	_, err := within(ctx, t, func(ctx context.Context, conn *pgx.Conn) (Result, error) {
-		return runner{t, FS}.up(ctx, conn)
+		return runner{t, files}.up(ctx, conn)
 	})
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"cloud-run-orchestrator/migrations"
 
@@ -53,7 +54,7 @@ func build(ctx context.Context, conn *pgx.Conn, name string) error {
 	}
 	cfg := conn.Config().Copy()
 	cfg.Database = name
-	if err := migrations.Schema(ctx, migrations.Target{DSN: dsn(cfg)}); err != nil {
+	if err := migrations.Schema(ctx, migrations.Target{DSN: dsn(cfg)}, schema()); err != nil {
 		return fmt.Errorf("make the template: %w", err)
 	}
 	if _, err := conn.Exec(ctx, "ALTER DATABASE "+name+" WITH IS_TEMPLATE true ALLOW_CONNECTIONS false"); err != nil {
@@ -62,15 +63,25 @@ func build(ctx context.Context, conn *pgx.Conn, name string) error {
 	return nil
 }
 
+// schema are the migrations of this release, or those in the folder of TESTDB_MIGRATIONS: that is how the tests of one release run on the schema
+// of the next.
+func schema() fs.FS {
+	if dir := os.Getenv("TESTDB_MIGRATIONS"); dir != "" {
+		return os.DirFS(dir)
+	}
+	return migrations.FS
+}
+
 // migrationsHash changes with every byte of the migrations.
 func migrationsHash() (string, error) {
+	files := schema()
 	sum := sha256.New()
-	names, err := fs.Glob(migrations.FS, "*.sql")
+	names, err := fs.Glob(files, "*.sql")
 	if err != nil {
 		return "", err
 	}
 	for _, name := range names {
-		sql, err := fs.ReadFile(migrations.FS, name)
+		sql, err := fs.ReadFile(files, name)
 		if err != nil {
 			return "", err
 		}
