@@ -13,7 +13,7 @@ COMPOSE := local/scripts/compose.sh
 DURATION ?= 2m
 SEED ?= 1
 
-.PHONY: help deps build demo run test test-race crash-test upgrade-test mutation-test chaos fuzz bench lint fmt image up down compose-test
+.PHONY: help deps build demo run test test-race crash-test upgrade-test mutation-test chaos fuzz bench lint fmt tf image up down compose-test
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ lint: ## gofmt, go vet, staticcheck
 
 fmt: ## format the code
 	gofmt -w functions internal local migrations
+
+tf: ## check terraform/ without an account: format, validation, tests, two plans; TERRAFORM=COMMAND is the terraform to use
+	@local/scripts/tf.sh
 
 image: ## build the container image
 	docker build --build-arg VERSION=$(VERSION) --tag $(ORCHESTRATOR_IMAGE) .

@@ -34,6 +34,7 @@ func mayImport() map[string][]string {
 		"internal/workflow":     {},
 		"local/examples/primes": {},
 		"local/orchestrator":    {"functions", "internal/app", "internal/cli", "internal/config", "internal/lifecycle"},
+		"local/plancheck":       {},
 		"migrations":            {"internal/lifecycle"},
 		"migrations/migrate":    {"internal/cloudsql", "internal/config", "internal/lifecycle", "internal/localpg", "migrations"},
 	}
