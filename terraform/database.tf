@@ -34,7 +34,7 @@ locals {
 resource "google_sql_database_instance" "this" {
   project          = var.project
   region           = var.region
-  name             = "${var.name}-db"
+  name             = coalesce(var.database_instance_name, "${var.name}-db")
   database_version = "POSTGRES_17"
 
   # Two locks: this one stops Terraform, the one in the settings stops everybody else, the console too.

@@ -38,6 +38,17 @@ variable "database_disk_limit_gb" {
   }
 }
 
+variable "database_instance_name" {
+  description = "Name of the Cloud SQL instance; null is NAME-db. A restore to a point in time makes an instance with another name, which this names."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.database_instance_name == null ? true : can(regex("^[a-z][a-z0-9-]{0,82}[a-z0-9]$", var.database_instance_name))
+    error_message = "database_instance_name is \"${coalesce(var.database_instance_name, "-")}\"; it must be lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen: the form of a Cloud SQL instance's name."
+  }
+}
+
 variable "database_max_connections" {
   description = "Sets the database's max_connections; null leaves what Cloud SQL gives the tier. Each connection takes memory."
   type        = number

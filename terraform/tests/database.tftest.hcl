@@ -89,3 +89,21 @@ run "accounts_log_in_by_iam_and_only_the_migration_may_make_the_schema" {
     error_message = "A function has a database role of its own, or the migration has none."
   }
 }
+
+# After a restore to a point in time the database lives in an instance with another name.
+run "another_instance" {
+  command = plan
+
+  variables {
+    database_instance_name = "orchestrator-db-2"
+  }
+
+  assert {
+    condition     = google_sql_database_instance.this.name == "orchestrator-db-2"
+    error_message = "the instance is ${google_sql_database_instance.this.name}"
+  }
+  assert {
+    condition     = contains([for env in module.function["tick"].service.template[0].containers[0].env : "${env.name}=${env.value}"], "DATABASE_INSTANCE=my-project:europe-west1:orchestrator-db-2")
+    error_message = "tick is told another instance"
+  }
+}

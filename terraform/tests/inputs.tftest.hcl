@@ -192,3 +192,13 @@ run "other_registries_and_members_are_taken" {
     readers  = ["domain:example.com", "group:readers@example.com", "user:reader@example.com", "serviceAccount:reader@my-project.iam.gserviceaccount.com"]
   }
 }
+
+run "an_instance_with_a_name_that_cloud_sql_does_not_take" {
+  command = plan
+
+  variables {
+    database_instance_name = "My_Instance"
+  }
+
+  expect_failures = [var.database_instance_name]
+}
