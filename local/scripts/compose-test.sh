@@ -31,6 +31,7 @@ clean_up() {
 		compose ps >&2 || true
 		compose logs --no-color --tail 60 >&2 || true
 	fi
+	docker ps --all --quiet --filter "label=$COMPOSE_PROJECT_NAME" | xargs -r docker rm --force >/dev/null 2>&1 || true
 	compose down --volumes --remove-orphans --timeout 3 >"$work/down" 2>&1 || { cat "$work/down" >&2; code=1; }
 	rm -rf "$work"
 	exit "$code"
@@ -70,16 +71,16 @@ status_is() { [ "$(cli status "$1" -o json | field status)" = "$2" ]; }
 has_successes() { [ "$(cli status "$1" -o json | field success)" -ge "$2" ]; }
 ended() { [ "$(docker inspect -f '{{.State.Status}}' "$1")" = exited ]; }
 
-# get_status HOST: the first line that the functions answer on their published port.
-get_status() {
-	local address line
-	address=$(compose port functions 8080)
-	exec 3<>"/dev/tcp/127.0.0.1/${address##*:}"
-	printf 'GET /status HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" >&3
-	IFS= read -r line <&3
+# get ADDRESS PATH [HOST]: the whole answer of a published port.
+get() {
+	exec 3<>"/dev/tcp/127.0.0.1/${1##*:}" || return 1
+	printf 'GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$2" "${3:-localhost}" >&3
+	cat <&3
 	exec 3>&-
-	echo "$line"
 }
+
+# get_status HOST: the first line that the functions answer on their published port.
+get_status() { get "$(compose port functions 8080)" /status "$1" | head -n 1; }
 
 quick_start() {
 	local job id run tasks
@@ -125,6 +126,37 @@ published_port() {
 	step "the published port"
 	contains "$(get_status localhost)" "HTTP/1.1 200"
 	contains "$(get_status elsewhere.example.com)" "HTTP/1.1 421"
+}
+
+# healthy ADDRESS FUNCTION: the container answers its probe, and serves that function.
+healthy() { [[ $(get "$1" /health) == *"HTTP/1.1 200"*"\"function\":\"$2\""* ]]; }
+
+# one_container FUNCTION: the image as Cloud Run runs it, with one function, or with all where that is empty.
+one_container() {
+	local id address start code=0
+	id=$(docker run --detach --network "${COMPOSE_PROJECT_NAME}_default" --label "$COMPOSE_PROJECT_NAME" --publish 127.0.0.1:0:8080 \
+		--read-only --cap-drop ALL --security-opt no-new-privileges --memory 512m --env "FUNCTION_TARGET=$1" --env ORCHESTRATOR_LISTEN=0.0.0.0:8080 \
+		--env "DATABASE_URL=postgres://postgres:postgres@postgres:5432/?sslmode=disable" "$ORCHESTRATOR_IMAGE")
+	within 20 docker port "$id" 8080 >"$work/out"
+	address=$(head -n 1 "$work/out")
+	within 20 healthy "$address" "${1:-all}"
+	equal "$(docker top "$id" | awk 'NR == 2 { print $1 }')" 65532 "the user of ${1:-all functions}"
+	start=$SECONDS
+	docker stop --time 10 "$id" >/dev/null
+	[ $((SECONDS - start)) -lt 10 ] || fail "${1:-all functions} took $((SECONDS - start)) s to end"
+	equal "$(docker inspect -f '{{.State.ExitCode}}' "$id")" 0 "the exit code of ${1:-all functions}"
+}
+
+each_function() {
+	local function program said
+	step "a container for each function, and one for all"
+	for function in "" workflows trigger status tick; do one_container "$function"; done
+	step "no shell, and every program says its version"
+	if docker run --rm --label "$COMPOSE_PROJECT_NAME" --entrypoint /bin/sh "$ORCHESTRATOR_IMAGE" -c true >"$work/out" 2>&1; then fail "the image has a shell"; fi
+	for program in server migrate orchestrator; do
+		said=$(docker run --rm --label "$COMPOSE_PROJECT_NAME" --entrypoint "/app/$program" "$ORCHESTRATOR_IMAGE" --version)
+		contains "$said" "$VERSION"
+	done
 }
 
 hardening() {
@@ -206,6 +238,7 @@ quick_start
 bad_input
 published_port
 hardening functions orchestrator
+each_function
 restarts
 quietly compose down --volumes --timeout 5
 emulated
