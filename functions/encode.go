@@ -173,6 +173,7 @@ func encodeCheckup(c engine.Checkup) api.DoctorReport {
 		Findings: encodeAll(c.Findings, encodeFinding),
 		Checked: api.DoctorChecked{
 			At: c.Health.Now.UTC(), Installation: c.Health.Installation.String(), Mode: string(c.Health.Mode), SchemaVersion: c.Health.SchemaVersion,
+			LastTickAt: utc(c.Health.LastTickAt), LastTickBy: c.Health.LastTickBy, ComparedJobs: c.Compared,
 			Rules: c.Rules, Executions: c.Rows, Calls: c.Calls, Jobs: encodeAll(c.Jobs, encodeCheckedJob), NotLooked: orEmpty(c.NotLooked), TookMS: c.Took.Milliseconds(),
 		},
 	}

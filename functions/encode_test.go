@@ -99,15 +99,15 @@ func TestAnswersLookAsTheDocumentSays(t *testing.T) {
 		{"the report of a doctor that found nothing", "DoctorReport", func(*testing.T) any {
 			return encodeCheckup(engine.Checkup{Health: lifecycle.Health{Mode: lifecycle.Mock, Now: *moment(1)}})
 		},
-			`{"findings":[],"checked":{"at":"2026-11-24T00:00:00Z","installation":"00000000-0000-0000-0000-000000000000","mode":"mock","schema_version":0,"rules":0,"executions":0,"calls":0,"jobs":[],"not_looked":[],"took_ms":0}}`},
+			`{"findings":[],"checked":{"at":"2026-11-24T00:00:00Z","installation":"00000000-0000-0000-0000-000000000000","mode":"mock","schema_version":0,"last_tick_at":null,"last_tick_by":"","rules":0,"executions":0,"calls":0,"compared_jobs":0,"jobs":[],"not_looked":[],"took_ms":0}}`},
 		{"the report of a doctor that found something", "DoctorReport", func(*testing.T) any {
-			return encodeCheckup(engine.Checkup{Health: lifecycle.Health{Installation: id, Mode: lifecycle.Live, SchemaVersion: 2, Now: *moment(1)}, Rules: 3, Rows: 4, Calls: 5, Took: time.Second,
+			return encodeCheckup(engine.Checkup{Health: lifecycle.Health{Installation: id, Mode: lifecycle.Live, SchemaVersion: 2, Now: *moment(1), LastTickAt: moment(2), LastTickBy: "b"}, Rules: 3, Rows: 4, Calls: 5, Compared: 6, Took: time.Second,
 				Jobs: []engine.CheckedJob{{Job: "j", Listed: 6, Back: moment(2)}, {Job: "k", Complete: true}}, NotLooked: []string{"the rest"},
 				Findings: []lifecycle.Finding{{Kind: lifecycle.FindingOrphan, Subject: "x", Run: "nightly.42", Detail: "d", Action: "a", Since: moment(3), Fixed: true}, {Kind: lifecycle.FindingRule}}})
 		},
 			`{"findings":[{"kind":"orphan","severity":"warning","subject":"x","run":"nightly.42","detail":"d","action":"a","since":"2026-11-24T02:00:00Z","fixed":true},` +
 				`{"kind":"rule","severity":"error","subject":"","run":"","detail":"","action":"","since":null,"fixed":false}],` +
-				`"checked":{"at":"2026-11-24T00:00:00Z","installation":"0199b3c2-7d41-7c0e-9a55-0d2f7a1b6c11","mode":"live","schema_version":2,"rules":3,"executions":4,"calls":5,` +
+				`"checked":{"at":"2026-11-24T00:00:00Z","installation":"0199b3c2-7d41-7c0e-9a55-0d2f7a1b6c11","mode":"live","schema_version":2,"last_tick_at":"2026-11-24T01:00:00Z","last_tick_by":"b","rules":3,"executions":4,"calls":5,"compared_jobs":6,` +
 				`"jobs":[{"job":"j","listed":6,"back":"2026-11-24T01:00:00Z","complete":false},{"job":"k","listed":0,"back":null,"complete":true}],"not_looked":["the rest"],"took_ms":1000}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -255,6 +255,14 @@ func TestDoctorAnswersWithWhatItFinds(t *testing.T) {
 			t.Errorf("%s %+v", method, r)
 		}
 	}
+	var r api.DoctorReport // the mock's answers about jobs mean nothing, so it is not asked
+	if s.call(200, "GET", "/tick/doctor?cloud=true", "", &r); len(r.Checked.NotLooked) != 1 || !strings.Contains(r.Checked.NotLooked[0], "Cloud Run is simulated") || r.Checked.ComparedJobs != 0 {
+		t.Errorf("of the mock's jobs %+v", r)
+	}
+	if r.Checked.LastTickAt == nil || r.Checked.LastTickBy == "" {
+		t.Errorf("the last tick was at %v, called by %q", r.Checked.LastTickAt, r.Checked.LastTickBy)
+	}
+	s.refused(422, "GET", "/tick/doctor?cloud=perhaps", "")
 	s.refused(422, "POST", "/tick/doctor", `{"force":true}`)
 	s.refused(405, "DELETE", "/tick/doctor", "")
 }

@@ -34,7 +34,9 @@ func routes() []struct{ function, method, path, body string } {
 		{"tick", "POST", "/", ""},
 		{"tick", "POST", "/", "{}"},
 		{"tick", "GET", "/doctor", ""},
+		{"tick", "GET", "/doctor?cloud=true", ""},
 		{"tick", "POST", "/doctor", ""},
+		{"tick", "POST", "/doctor?cloud=true", "{}"},
 		{"tick", "POST", "/doctor", "{}"},
 	}
 }

@@ -15,8 +15,14 @@ type tickRequest struct {
 	Body *struct{} `doc:"nothing"`
 }
 
+// DoctorQuery is embedded by what doctor is asked for.
+type DoctorQuery struct {
+	Cloud bool `query:"cloud" doc:"compare the jobs that workflows name with what they need of them, too: settings and permissions"`
+}
+
 type fixRequest struct {
 	Caller
+	DoctorQuery
 	Body *struct{} `doc:"nothing"`
 }
 
@@ -66,12 +72,12 @@ func (f *Functions) tick(ctx context.Context, in *tickRequest) (*coded[api.TickR
 	return &coded[api.TickReport]{Status: status, Body: encodeReport(report)}, nil
 }
 
-func (f *Functions) doctor(ctx context.Context, _ *struct{}) (*reply[api.DoctorReport], error) {
-	return f.checkup(ctx, false, "")
+func (f *Functions) doctor(ctx context.Context, in *DoctorQuery) (*reply[api.DoctorReport], error) {
+	return f.checkup(ctx, engine.Doctor{Cloud: in.Cloud})
 }
 
 func (f *Functions) fix(ctx context.Context, in *fixRequest) (*reply[api.DoctorReport], error) {
-	return f.checkup(ctx, true, f.actorOf(in.Caller))
+	return f.checkup(ctx, engine.Doctor{Fix: true, Cloud: in.Cloud, Actor: f.actorOf(in.Caller)})
 }
 
 func (f *Functions) restore(ctx context.Context, in *restoreRequest) (*reply[api.RestoreReport], error) {
@@ -82,8 +88,8 @@ func (f *Functions) restore(ctx context.Context, in *restoreRequest) (*reply[api
 	return &reply[api.RestoreReport]{Body: encodeRestored(r)}, nil
 }
 
-func (f *Functions) checkup(ctx context.Context, fix bool, actor string) (*reply[api.DoctorReport], error) {
-	found, err := f.engine.Doctor(ctx, fix, actor)
+func (f *Functions) checkup(ctx context.Context, o engine.Doctor) (*reply[api.DoctorReport], error) {
+	found, err := f.engine.Doctor(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,7 @@ func onlyIn() map[string][]string {
 		"cloud.google.com/go/auth":                              {"local/orchestrator"},
 		"cloud.google.com/go/cloudsqlconn":                      {"internal/cloudsql"},
 		"cloud.google.com/go/compute/metadata":                  {"local/orchestrator"},
+		"cloud.google.com/go/iam/apiv1/iampb":                   cloudRunAPI,
 		"cloud.google.com/go/longrunning":                       {"internal/emulator"},
 		"cloud.google.com/go/run/apiv2":                         {"internal/cloudrun"},
 		"cloud.google.com/go/run/apiv2/runpb":                   cloudRunAPI,

@@ -50,6 +50,7 @@ func sessions() []session {
 			{line: "orchestrator tick", wants: "PHASE"},
 			{line: "orchestrator doctor", wants: "nothing is wrong with what was looked at"},
 			{line: "orchestrator doctor --fix", wants: "nothing is wrong with what was looked at"},
+			{line: "orchestrator doctor --cloud", wants: "Cloud Run is simulated"},
 			{line: "orchestrator doctor -o json", wants: `"findings": []`},
 			{line: "orchestrator tick --every 5s", wants: "ticking every 5s", stays: true},
 			{line: "orchestrator config", wants: "DATABASE_URL"},
@@ -113,7 +114,7 @@ func elsewhere() (compose, others map[string]string) {
 		"gcloud auth application-default login":                             account,
 		"GOOGLE_APPLICATION_CREDENTIALS=/path/to/key.json orchestrator run": account,
 		"ORCHESTRATOR_MODE=live orchestrator run":                           account,
-		`gcloud iam roles create orchestratorRunner --project my-gcp-project --title "Orchestrator runner" --permissions run.jobs.run,run.jobs.runWithOverrides,run.executions.get,run.executions.list,run.executions.cancel,run.tasks.list`: account,
+		`gcloud iam roles create orchestratorRunner --project my-gcp-project --title "Orchestrator runner" --permissions run.jobs.run,run.jobs.runWithOverrides,run.executions.get,run.executions.list,run.executions.cancel,run.tasks.list,run.jobs.get`: account,
 		"gcloud iam roles describe roles/run.jobsExecutorWithOverrides": account,
 		"gcloud iam roles describe roles/run.viewer":                    account,
 	}

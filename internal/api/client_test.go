@@ -80,8 +80,9 @@ func TestEveryEndpointIsCalledByItsRoute(t *testing.T) {
 		{"executions", func(c *Client) error { _, err := c.Executions(ctx, "w.1", Page{}); return err }, "GET /status/runs/w.1/executions"},
 		{"events", func(c *Client) error { _, err := c.Events(ctx, "w.1", Page{}); return err }, "GET /status/runs/w.1/events"},
 		{"tick", func(c *Client) error { _, err := c.Tick(ctx); return err }, "POST /tick/ {}"},
-		{"doctor", func(c *Client) error { _, err := c.Doctor(ctx, false); return err }, "GET /tick/doctor"},
-		{"doctor with fixes", func(c *Client) error { _, err := c.Doctor(ctx, true); return err }, "POST /tick/doctor {}"},
+		{"doctor", func(c *Client) error { _, err := c.Doctor(ctx, DoctorRequest{}); return err }, "GET /tick/doctor"},
+		{"doctor of jobs", func(c *Client) error { _, err := c.Doctor(ctx, DoctorRequest{Cloud: true}); return err }, "GET /tick/doctor?cloud=true"},
+		{"doctor with fixes", func(c *Client) error { _, err := c.Doctor(ctx, DoctorRequest{Fix: true}); return err }, "POST /tick/doctor {}"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -395,11 +396,11 @@ func TestDoctorTakesNoOtherJSONForItsReport(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{}`, `{"findings":[]}`, `{"findings":null,"checked":{"installation":"i"}}`, `[]`} {
 		var foreign *Foreign
-		if _, err := newTestClient(t, Options{Transport: answerJSON(200, body)}).Doctor(t.Context(), false); !errors.As(err, &foreign) {
+		if _, err := newTestClient(t, Options{Transport: answerJSON(200, body)}).Doctor(t.Context(), DoctorRequest{}); !errors.As(err, &foreign) {
 			t.Errorf("%s gives %v", body, err)
 		}
 	}
-	r, err := newTestClient(t, Options{Transport: answerJSON(200, `{"findings":[{"kind":"rule"},{"kind":"orphan","fixed":true}],"checked":{"installation":"i"}}`)}).Doctor(t.Context(), true)
+	r, err := newTestClient(t, Options{Transport: answerJSON(200, `{"findings":[{"kind":"rule"},{"kind":"orphan","fixed":true}],"checked":{"installation":"i"}}`)}).Doctor(t.Context(), DoctorRequest{Fix: true})
 	if err != nil || len(r.Findings) != 2 || r.Unfixed() != 1 {
 		t.Errorf("%+v %v", r, err)
 	}

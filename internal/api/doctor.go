@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -31,9 +32,12 @@ type DoctorChecked struct {
 	Installation  string      `json:"installation"`
 	Mode          string      `json:"mode" enum:"live,emulator,mock" doc:"of the database"`
 	SchemaVersion int         `json:"schema_version"`
+	LastTickAt    *time.Time  `json:"last_tick_at" doc:"null before the first"`
+	LastTickBy    string      `json:"last_tick_by" doc:"who called it; empty where that is not known"`
 	Rules         int         `json:"rules" doc:"rules of the data that were checked"`
 	Executions    int         `json:"executions" doc:"unsettled executions of the database that were compared with Cloud Run"`
 	Calls         int         `json:"calls" doc:"calls to Cloud Run that read"`
+	ComparedJobs  int         `json:"compared_jobs" doc:"jobs whose settings and permissions were compared with what their workflows need; 0 where that was not asked for"`
 	Jobs          []DoctorJob `json:"jobs" nullable:"false" doc:"whose executions were listed"`
 	NotLooked     []string    `json:"not_looked" nullable:"false" doc:"what was not looked at; nothing is said of it"`
 	TookMS        int64       `json:"took_ms"`
@@ -58,11 +62,20 @@ func (r DoctorReport) Unfixed() int {
 	return n
 }
 
-// Doctor compares the database with its own rules and with Cloud Run; with fix it puts right what may be put right.
-func (c *Client) Doctor(ctx context.Context, fix bool) (DoctorReport, error) {
+// DoctorRequest is what Doctor is asked for.
+type DoctorRequest struct {
+	Fix   bool // put right what may be put right
+	Cloud bool // compare the jobs of workflows with what they need, too
+}
+
+// Doctor compares the database with its own rules and with Cloud Run.
+func (c *Client) Doctor(ctx context.Context, want DoctorRequest) (DoctorReport, error) {
 	q := call{method: http.MethodGet, function: FunctionTick, path: "/doctor", timeout: tickTimeout}
-	if fix {
+	if want.Fix {
 		q.method = http.MethodPost
+	}
+	if want.Cloud {
+		q.query = url.Values{"cloud": {"true"}}
 	}
 	a, err := c.send(ctx, q)
 	if err != nil {

@@ -74,7 +74,7 @@ func (a *App) open(ctx context.Context, cfg config.Config, version string, log *
 	a.Engine = engine.New(engine.Options{
 		Store: st, CloudRun: client, Mode: cfg.Mode, Defaults: defaults(cfg), Log: log,
 		CallDeadline: cfg.CallDeadline, Claim: cfg.Claim, SettleWindow: cfg.SettleWindow, Budget: cfg.TickBudget,
-		HistoryKept: cfg.HistoryKept, Concurrency: cfg.Concurrency, Schema: migrations.Latest(),
+		HistoryKept: cfg.HistoryKept, Concurrency: cfg.Concurrency, Schema: migrations.Latest(), Account: cfg.Account(),
 	})
 	a.Functions = functions.New(functions.Options{
 		Engine: a.Engine, Version: version, OnCloudRun: cfg.Service != "", Hosts: cfg.Hosts, LocalActor: localActor(), Log: log,

@@ -151,6 +151,7 @@ func TestCommandsSayWhatHappened(t *testing.T) {
 		{"tick_json", []string{"tick", "-o", "json"}},
 		{"doctor", []string{"doctor"}},
 		{"doctor_fix", []string{"doctor", "--fix"}},
+		{"doctor_cloud", []string{"doctor", "--cloud"}},
 		{"doctor_json", []string{"doctor", "-o", "json"}},
 		{"doctor_healthy", []string{"doctor"}},
 	}

@@ -12,7 +12,8 @@ import (
 )
 
 func (c *console) doctorCommand() *cobra.Command {
-	var fix, giveUp bool
+	var want api.DoctorRequest
+	var giveUp bool
 	var restoredTo string
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -23,6 +24,10 @@ It may be used at any time, also while ticks run; launches that are merely in fl
 With --fix it does what a tick would do about what it sees: executions whose launch was not answered are given to the rows that wait for them, executions that should
 not be there are cancelled, and executions that this database does not know block launching. It ends no row, and never touches what belongs to another installation.
 
+With --cloud it looks at the jobs that the workflows name, too, with two calls for each: whether they are there and ready, whether the account that the orchestrator
+runs with has the permissions that it needs on them, whether their retries, containers and timeouts suit the definitions, and whether somebody else runs them now.
+It changes nothing about them, and says which command does. Where Cloud Run is simulated (mode mock) there is nothing to look at.
+
 With --restored-to, after the database was restored to an earlier time, it puts back what it has forgotten: executions that were started since. Nothing is launched until
 that is done; stop the scheduler and the wake queue first, and make sure that nothing uses the database from before. The time is the point to which it was restored, or
 an earlier one. Requests since then (definitions, triggers, cancels) are lost: repeat those cancels before.
@@ -30,6 +35,7 @@ an earlier one. Requests since then (definitions, triggers, cancels) are lost: r
 The exit code is 0 where nothing is wrong, or nothing is any more, and 1 otherwise.`,
 		Example: `  orchestrator doctor
   orchestrator doctor --fix
+  orchestrator doctor --cloud
   orchestrator doctor --restored-to 2026-11-26T03:00:00Z
   orchestrator doctor -o json`,
 		Args: atMost(0),
@@ -37,8 +43,8 @@ The exit code is 0 where nothing is wrong, or nothing is any more, and 1 otherwi
 			switch {
 			case restoredTo == "" && giveUp:
 				return usage(cmd, "--give-up belongs to --restored-to")
-			case restoredTo != "" && fix:
-				return usage(cmd, "--fix and --restored-to are two different things; use one of them")
+			case restoredTo != "" && (want.Fix || want.Cloud):
+				return usage(cmd, "--restored-to, and --fix or --cloud, are different things; use one of them")
 			}
 			var at time.Time
 			if restoredTo != "" {
@@ -51,18 +57,19 @@ The exit code is 0 where nothing is wrong, or nothing is any more, and 1 otherwi
 				if restoredTo != "" {
 					return c.restore(cmd.Context(), s, at, giveUp)
 				}
-				return c.doctor(cmd.Context(), s, fix)
+				return c.doctor(cmd.Context(), s, want)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&fix, "fix", false, "put right what may be put right")
+	cmd.Flags().BoolVar(&want.Cloud, "cloud", false, "compare the jobs of the workflows with what they need, too")
+	cmd.Flags().BoolVar(&want.Fix, "fix", false, "put right what may be put right")
 	cmd.Flags().StringVar(&restoredTo, "restored-to", "", "go on from a database that was restored to this time, as in 2026-11-26T03:00:00Z")
 	cmd.Flags().BoolVar(&giveUp, "give-up", false, "with --restored-to: give up what cannot be settled, as the command tells it")
 	return cmd
 }
 
-func (c *console) doctor(ctx context.Context, s *server, fix bool) error {
-	report, err := s.Doctor(ctx, fix)
+func (c *console) doctor(ctx context.Context, s *server, want api.DoctorRequest) error {
+	report, err := s.Doctor(ctx, want)
 	if err != nil {
 		return err
 	}
@@ -113,8 +120,12 @@ func (c *console) printDoctor(r api.DoctorReport) {
 
 func (c *console) printChecked(d api.DoctorChecked) {
 	fmt.Fprintf(c.out, "installation  %s   (%s)   schema version %d\n", clean(d.Installation), clean(d.Mode), d.SchemaVersion)
+	fmt.Fprintf(c.out, "last tick     %s\n", c.lastTick(d))
 	fmt.Fprintf(c.out, "checked       %s of the data; %s, %s, %s to Cloud Run; %s\n", plural(d.Rules, "rule"),
 		plural(d.Executions, "unsettled execution"), plural(len(d.Jobs), "job"), plural(d.Calls, "call"), exact(time.Duration(d.TookMS)*time.Millisecond))
+	if d.ComparedJobs > 0 {
+		fmt.Fprintf(c.out, "compared      %s with what their workflows need: settings and permissions\n", plural(d.ComparedJobs, "job"))
+	}
 	if len(d.Jobs) > 0 {
 		t := newTable(c.StdoutWidth, column{name: "JOB", flex: true}, column{name: "LISTED", right: true}, column{name: "BACK TO"})
 		for _, j := range d.Jobs {
@@ -132,6 +143,16 @@ func (c *console) printChecked(d api.DoctorChecked) {
 	for _, what := range d.NotLooked {
 		fmt.Fprintf(c.out, "not looked at: %s\n", clean(what))
 	}
+}
+
+func (c *console) lastTick(d api.DoctorChecked) string {
+	switch {
+	case d.LastTickAt == nil:
+		return unknown
+	case d.LastTickBy == "":
+		return c.ago(*d.LastTickAt)
+	}
+	return c.ago(*d.LastTickAt) + ", called by " + clean(d.LastTickBy)
 }
 
 func (c *console) printFinding(f api.DoctorFinding) {

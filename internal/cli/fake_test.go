@@ -319,12 +319,18 @@ func (f *fake) doTick(w http.ResponseWriter, _ *http.Request) {
 		Errors: []string{}, NextDue: &due, Active: true, Finished: []string{"example-workflow.12 success"}})
 }
 
-// doctor finds one thing of each severity; a fix puts one of them right.
+// doctor finds one thing of each severity, and one in the jobs; a fix puts one of them right.
 func (f *fake) doctor(w http.ResponseWriter, r *http.Request) {
 	const job = "projects/my-gcp-project/locations/us-central1/jobs/load"
-	checked := api.DoctorChecked{At: noon(), Installation: "0199b3c2-7d41-7c0e-9a55-0d2f7a1b6c00", Mode: "emulator", SchemaVersion: 1, Rules: 38, Executions: 3, Calls: 11,
+	checked := api.DoctorChecked{At: noon(), Installation: "0199b3c2-7d41-7c0e-9a55-0d2f7a1b6c00", Mode: "emulator", SchemaVersion: 1, LastTickAt: before(12 * time.Second), LastTickBy: "orchestrator-scheduler@my-gcp-project.iam.gserviceaccount.com", Rules: 38, Executions: 3, Calls: 11,
 		Jobs:      []api.DoctorJob{{Job: job, Listed: 1000, Back: before(3 * time.Hour)}, {Job: job + "-all", Listed: 7, Back: before(time.Minute), Complete: true}},
 		NotLooked: []string{}, TookMS: 420}
+	if r.URL.Query().Get("cloud") == "true" {
+		checked.ComparedJobs = 2
+		reply(w, 200, api.DoctorReport{Checked: checked, Findings: []api.DoctorFinding{{Kind: "job_permissions", Severity: "error", Subject: "job " + job,
+			Detail: "orchestrator-tick@my-gcp-project.iam.gserviceaccount.com lacks run.jobs.runWithOverrides", Action: "grant it"}}})
+		return
+	}
 	if f.healthy {
 		reply(w, 200, api.DoctorReport{Findings: []api.DoctorFinding{}, Checked: checked})
 		return

@@ -1,4 +1,4 @@
-// Package cloudrun is the only client of Cloud Run's Admin API: it runs, reads, lists and cancels executions, and says what is certain after each call.
+// Package cloudrun is the only client of Cloud Run's Admin API: it runs, reads, lists and cancels executions, reads jobs, and says what is certain after each call.
 package cloudrun
 
 import (

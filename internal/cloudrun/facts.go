@@ -41,7 +41,7 @@ func facts(job string, e *runpb.Execution) (f lifecycle.Facts, ok bool) {
 		CancelledBy: end.GetExecutionReason() == runpb.Condition_CANCELLED,
 		Message:     words(end.GetMessage()),
 		LogURI:      clean(e.GetLogUri(), maxURI),
-		Job:         jobFacts(job, e),
+		Job:         templateFacts(job, e.GetParallelism(), e.GetTemplate()),
 	}
 	if created := timeOf(e.GetCreateTime()); created != nil {
 		f.CreatedAt = *created
@@ -50,12 +50,11 @@ func facts(job string, e *runpb.Execution) (f lifecycle.Facts, ok bool) {
 	return f, true
 }
 
-func jobFacts(job string, e *runpb.Execution) lifecycle.JobFacts {
-	template := e.GetTemplate()
+func templateFacts(job string, parallelism int32, template *runpb.TaskTemplate) lifecycle.JobFacts {
 	j := lifecycle.JobFacts{
 		Job:         job,
 		MaxRetries:  count(template.GetMaxRetries()),
-		Parallelism: count(e.GetParallelism()),
+		Parallelism: count(parallelism),
 		Timeout:     timeout(template.GetTimeout()),
 	}
 	for i, container := range template.GetContainers() {

@@ -21,6 +21,12 @@ func executionOf(job, name string) (full string, ok bool) {
 	return job + "/executions/" + got[7], true
 }
 
+// sameJob says whether an answer is about the job that was asked for.
+func sameJob(job, name string) bool {
+	_, ok := executionOf(job, name+"/executions/any")
+	return ok
+}
+
 // jobOf is the job of an execution's name.
 func jobOf(execution string) string {
 	job, _, _ := strings.Cut(execution, "/executions/")

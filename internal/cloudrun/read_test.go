@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/run/apiv2/runpb"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
@@ -34,7 +35,13 @@ func reads(s *script, fail func() error) map[string]func(context.Context, *Clien
 	s.tasks = func(context.Context, *runpb.ListTasksRequest) (*runpb.ListTasksResponse, error) {
 		return &runpb.ListTasksResponse{}, fail()
 	}
+	s.job = func(context.Context, *runpb.GetJobRequest) (*runpb.Job, error) { return &runpb.Job{Name: aJob}, fail() }
+	s.test = func(context.Context, *iampb.TestIamPermissionsRequest) (*iampb.TestIamPermissionsResponse, error) {
+		return &iampb.TestIamPermissionsResponse{}, fail()
+	}
 	return map[string]func(context.Context, *Client) error{
+		"get job " + aJob:              func(ctx context.Context, c *Client) error { _, err := c.Job(ctx, aJob); return err },
+		"test permissions on " + aJob:  func(ctx context.Context, c *Client) error { _, err := c.Permissions(ctx, aJob, nil); return err },
 		"get execution " + anExecution: func(ctx context.Context, c *Client) error { _, err := c.Get(ctx, anExecution); return err },
 		"list executions of " + aJob:   func(ctx context.Context, c *Client) error { _, _, err := c.List(ctx, aJob, ""); return err },
 		"list tasks of " + anExecution: func(ctx context.Context, c *Client) error { _, err := c.Tasks(ctx, anExecution, 3); return err },

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"cloud.google.com/go/run/apiv2/runpb"
 	"google.golang.org/grpc"
@@ -32,6 +33,8 @@ type script struct {
 	list   func(context.Context, *runpb.ListExecutionsRequest) (*runpb.ListExecutionsResponse, error)
 	tasks  func(context.Context, *runpb.ListTasksRequest) (*runpb.ListTasksResponse, error)
 	cancel func(context.Context, *runpb.CancelExecutionRequest) (*longrunningpb.Operation, error)
+	job    func(context.Context, *runpb.GetJobRequest) (*runpb.Job, error)
+	test   func(context.Context, *iampb.TestIamPermissionsRequest) (*iampb.TestIamPermissionsResponse, error)
 
 	mu      sync.Mutex
 	calls   int
@@ -61,6 +64,16 @@ func (s *script) ListTasks(ctx context.Context, r *runpb.ListTasksRequest) (*run
 func (s *script) CancelExecution(ctx context.Context, r *runpb.CancelExecutionRequest) (*longrunningpb.Operation, error) {
 	s.count(ctx)
 	return s.cancel(ctx, r)
+}
+
+func (s *script) GetJob(ctx context.Context, r *runpb.GetJobRequest) (*runpb.Job, error) {
+	s.count(ctx)
+	return s.job(ctx, r)
+}
+
+func (s *script) TestIamPermissions(ctx context.Context, r *iampb.TestIamPermissionsRequest) (*iampb.TestIamPermissionsResponse, error) {
+	s.count(ctx)
+	return s.test(ctx, r)
 }
 
 func (s *script) count(ctx context.Context) {

@@ -318,3 +318,21 @@ func TestLoadReadsTheUsersOfTheFunctions(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAccountIsTheServiceAccountThatLogsInToCloudSQL(t *testing.T) {
+	t.Parallel()
+	const instance, name = "DATABASE_INSTANCE=my-project:europe-west1:main", "DATABASE_NAME=jobs"
+	for want, settings := range map[string][]string{
+		"tick@my-project.iam.gserviceaccount.com": {instance, name, "DATABASE_USER=tick@my-project.iam"},
+		"": {instance, name, "DATABASE_USER=somebody@example.com"},
+	} {
+		c, err := Load(env(settings...))
+		if got := c.Account(); got != want || err != nil {
+			t.Errorf("%v: account %q, want %q, error %v", settings, got, want, err)
+		}
+	}
+	c, err := Load(env("DATABASE_URL=postgres://localhost/x", instance, name, "DATABASE_USER=tick@my-project.iam"))
+	if got := c.Account(); got != "" || err != nil {
+		t.Errorf("with a URL that comes first the account is %q, error %v", got, err)
+	}
+}

@@ -51,6 +51,14 @@ func (r *reader) together(settings []named) {
 	}
 }
 
+// Account is the service account that the process runs as: with Cloud SQL it logs in there as itself. Empty where that does not tell.
+func (c Config) Account() string {
+	if c.CloudSQL() && strings.HasSuffix(c.DatabaseUser, ".iam") {
+		return c.DatabaseUser + ".gserviceaccount.com"
+	}
+	return ""
+}
+
 // databaseURL only tells a URL from something else; the driver knows the rest.
 func (r *reader) databaseURL() string {
 	const name = "DATABASE_URL"

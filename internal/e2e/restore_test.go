@@ -54,6 +54,7 @@ func TestARestoreThatWasNotMeantIsRefusedInOneSentence(t *testing.T) {
 		{[]string{"--restored-to", "2026-11-26"}, 2, `it must be a time as in 2026-11-26T03:00:00Z`},
 		{[]string{"--give-up"}, 2, "--give-up belongs to --restored-to"},
 		{[]string{"--fix", "--restored-to", "2020-01-01T00:00:00Z"}, 2, "use one of them"},
+		{[]string{"--cloud", "--restored-to", "2020-01-01T00:00:00Z"}, 2, "use one of them"},
 		{[]string{"--restored-to", "2999-01-01T00:00:00Z"}, 2, "which is still to come"},
 	} {
 		o := w.cli(append([]string{"doctor"}, c.args...)...).ends(c.code).tells(c.want)

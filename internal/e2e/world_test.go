@@ -42,6 +42,7 @@ jobs:
   instant: {command: ["true"], max_retries: 0}
   failing: {command: [sh, -c, "exit 1"], max_retries: 0}
   slow: {command: [sleep, "600"], max_retries: 0}
+  hardened: {command: ["true"], max_retries: 0, denied: [run.jobs.runWithOverrides]}
 `
 
 // newWorld makes an installation of this mode. In emulator mode an emulator is started, too.

@@ -122,7 +122,7 @@ func (s *Server) knowProject(req any) {
 	if project == "" || !ok {
 		return
 	}
-	for _, name := range []protoreflect.Name{"name", "parent"} {
+	for _, name := range []protoreflect.Name{"name", "parent", "resource"} {
 		if field := m.ProtoReflect().Descriptor().Fields().ByName(name); field != nil {
 			text := m.ProtoReflect().Get(field).String()
 			m.ProtoReflect().Set(field, protoreflect.ValueOfString(strings.Replace(text, number, project, 1)))

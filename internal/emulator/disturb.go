@@ -77,7 +77,11 @@ func (s *Server) disturbed(ctx context.Context, p *passage, req any, handle grpc
 		p.limit = true
 		return outcome{err: err}
 	}
-	answer, err := handle(context.WithValue(ctx, callKey{}, p), req)
+	var answer any
+	err := s.permit(p.Method, req)
+	if err == nil {
+		answer, err = handle(context.WithValue(ctx, callKey{}, p), req)
+	}
 	if f.Slow > 0 {
 		s.wait(ctx, f.Slow)
 	}
@@ -129,13 +133,15 @@ func (o outcome) abandon() {
 	}
 }
 
-// resource is the name, or else the parent, that a request is about.
+// resource is the name, or else the parent or the resource, that a request is about.
 func resource(req any) string {
 	switch r := req.(type) {
 	case interface{ GetName() string }:
 		return r.GetName()
 	case interface{ GetParent() string }:
 		return r.GetParent()
+	case interface{ GetResource() string }:
+		return r.GetResource()
 	}
 	return ""
 }

@@ -33,7 +33,7 @@ func TestTheExampleOfAFaultsFileHasEveryKind(t *testing.T) {
 
 func TestAllThatIsWrongWithAFaultsFileIsSaidAtOnce(t *testing.T) {
 	t.Parallel()
-	const methods = "ListJobs, GetJob, RunJob, ListExecutions, GetExecution, CancelExecution, DeleteExecution, ListTasks, GetTask, ListOperations, GetOperation, WaitOperation, reads and all"
+	const methods = "ListJobs, GetJob, RunJob, TestIamPermissions, ListExecutions, GetExecution, CancelExecution, DeleteExecution, ListTasks, GetTask, ListOperations, GetOperation, WaitOperation, reads and all"
 	for _, test := range []struct {
 		text string
 		want string

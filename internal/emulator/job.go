@@ -38,6 +38,8 @@ type Job struct {
 	Parallelism int
 	// Timeout of one attempt of a task; 0 is 10 minutes.
 	Timeout time.Duration
+	// Denied are permissions that the caller lacks on this job, as in run.jobs.runWithOverrides; calls that need one are refused.
+	Denied []string
 	// Dir is the working folder; empty is that of the emulator.
 	Dir string
 	// Func is run in place of a command. It should end soon after its context, with any result.
@@ -94,6 +96,8 @@ func (jobs Jobs) check() error {
 			errs = append(errs, fmt.Errorf("job %s: timeout %s is not within 0 and %s", name, j.Timeout, maxTimeout))
 		case j.Parallelism < 0:
 			errs = append(errs, fmt.Errorf("job %s: parallelism %d is below 0", name, j.Parallelism))
+		case checkDenied(j.Denied) != "":
+			errs = append(errs, fmt.Errorf("job %s: %s", name, checkDenied(j.Denied)))
 		}
 	}
 	return errors.Join(errs...)

@@ -22,6 +22,7 @@ import (
 //	    max_retries: 0          # default 3, as in Cloud Run
 //	    parallelism: 0          # tasks of an execution at the same time; 0 is no limit
 //	    timeout: 10m            # of one attempt
+//	    denied: []              # permissions that the caller lacks on it, as in run.jobs.runWithOverrides
 //	    dir: .                  # working folder, relative to the file
 //
 // All that is wrong is reported at once, a line each: file:line:column: path: what, and what is allowed.
@@ -56,7 +57,7 @@ func parseJobs(file string, text []byte) (Jobs, error) {
 // job reads one job. base is the folder of the file.
 func (r *fileReader) job(n *yaml.Node, path, base string) Job {
 	j := Job{MaxRetries: defaultMaxRetries, Timeout: defaultTimeout, TaskCount: 1}
-	fields, ok := r.mapping(n, path, "command", "args", "env", "containers", "image", "task_count", "max_retries", "parallelism", "timeout", "dir")
+	fields, ok := r.mapping(n, path, "command", "args", "env", "containers", "image", "task_count", "max_retries", "parallelism", "timeout", "denied", "dir")
 	if !ok {
 		return j
 	}
@@ -94,6 +95,11 @@ func (r *fileReader) field(j *Job, n *yaml.Node, path, name string) {
 		j.Parallelism = r.number(n, path, 0, maxTasks)
 	case "timeout":
 		j.Timeout = r.duration(n, path)
+	case "denied":
+		j.Denied = r.words(n, path)
+		if wrong := checkDenied(j.Denied); wrong != "" && n.Kind == yaml.SequenceNode {
+			r.fault(n, path, "%s", wrong)
+		}
 	case "dir":
 		j.Dir = r.text(n, path)
 	}

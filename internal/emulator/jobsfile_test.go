@@ -36,6 +36,7 @@ jobs:
     max_retries: 0
     parallelism: 2
     timeout: 1d2h
+    denied: [run.jobs.runWithOverrides]
     dir: work
   least: &least
     command: [true]
@@ -54,7 +55,7 @@ jobs:
 		Env: map[string]string{"PLAIN": "010", "SET": "a from outside b", "EMPTY": "", "FALLBACK": "${EMULATOR_TEST_SET:-x",
 			"LITERAL": "${HOME} $HOME", "NULL": ""},
 		Containers: []string{"main", "proxy"}, Image: "example/all", TaskCount: 4, MaxRetries: 0, Parallelism: 2, Timeout: 26 * time.Hour,
-		Dir: filepath.Join(dir, "work"),
+		Denied: []string{mayOverride}, Dir: filepath.Join(dir, "work"),
 	}}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Job{}, "Func")); diff != "" {
 		t.Errorf("jobs (-want +got):\n%s", diff)
@@ -85,10 +86,14 @@ func TestAWrongJobsFileSaysWhereAndWhat(t *testing.T) {
   c:
     command: []
     command: [x]
+  d:
+    command: [x]
+    denied: [run.jobs.runWithOverride]
+  e: {command: [x], denied: all}
 limits: {}
 `, `jobs.yaml:3:5: jobs.Bad_Name: a job's name is lowercase letters, digits and hyphens, begins with a letter, does not end with a hyphen, at most 63 long
 jobs.yaml:5:5: jobs.a: needs a command, as in command: [sh, -c, "echo hello"]
-jobs.yaml:5:13: jobs.a.comand: there is no such field; allowed are command, args, env, containers, image, task_count, max_retries, parallelism, timeout, dir
+jobs.yaml:5:13: jobs.a.comand: there is no such field; allowed are command, args, env, containers, image, task_count, max_retries, parallelism, timeout, denied, dir
 jobs.yaml:6:18: jobs.a.max_retries: "11" is not a whole number from 0 to 10
 jobs.yaml:7:14: jobs.a.timeout: "6 hours" is not a duration above 0 and up to 7d; write 90s, 10m, 1h30m or 7d
 jobs.yaml:8:17: jobs.a.task_count: "many" is not a whole number from 1 to 10000
@@ -101,7 +106,9 @@ jobs.yaml:16:12: jobs.b.args[0]: must be a text
 jobs.yaml:17:10: jobs.b.env: must be a mapping of names to values
 jobs.yaml:19:14: jobs.c.command: must not be empty
 jobs.yaml:20:5: jobs.c: "command" stands there twice, or is no name
-jobs.yaml:21:9: limits: there is no such field; allowed are jobs`},
+jobs.yaml:23:13: jobs.d.denied: there is no permission "run.jobs.runWithOverride" on a job; allowed are run.jobs.get, run.jobs.run, run.jobs.runWithOverrides, run.executions.get, run.executions.list, run.executions.cancel, run.executions.delete, run.tasks.get, run.tasks.list
+jobs.yaml:24:29: jobs.e.denied: must be a list of words, as in [a, b]
+jobs.yaml:25:9: limits: there is no such field; allowed are jobs`},
 		"no YAML":           {"jobs: [a,\nb: 2\n", "jobs.yaml:3:1: while parsing a flow sequence: did not find expected ',' or ']'"},
 		"an empty file":     {"", "jobs.yaml:1:1: no documents in stream"},
 		"a list":            {"- a\n", "jobs.yaml:1:1: must be a mapping of names to values"},
@@ -139,6 +146,7 @@ func TestNewRefusesJobsThatCannotRun(t *testing.T) {
 		"tasks":       {Func: instant, TaskCount: 10_001},
 		"timeout":     {Func: instant, Timeout: -1},
 		"parallelism": {Func: instant, Parallelism: -1},
+		"denied":      {Func: instant, Denied: []string{"run.jobs"}},
 		"Upper":       {Func: instant},
 	} {
 		if s, err := New(Options{Jobs: Jobs{name: job}}); err == nil {

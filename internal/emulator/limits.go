@@ -17,7 +17,7 @@ import (
 // Limits are Cloud Run's quotas, each for one project and region. 0 is no limit. (What one execution may have is always limited.)
 type Limits struct {
 	Run     int // RunJob calls a minute
-	Read    int // calls a minute that get or list
+	Read    int // calls a minute that get, list or test
 	Running int // executions that have not ended
 }
 
@@ -84,7 +84,7 @@ func quotaOf(method string) quota {
 	switch {
 	case method == "RunJob":
 		return runQuota
-	case strings.HasPrefix(method, "Get"), strings.HasPrefix(method, "List"), method == "WaitOperation":
+	case strings.HasPrefix(method, "Get"), strings.HasPrefix(method, "List"), method == "WaitOperation", method == "TestIamPermissions":
 		return readQuota
 	}
 	return writeQuota

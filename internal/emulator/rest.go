@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"cloud.google.com/go/run/apiv2/runpb"
 	"google.golang.org/grpc/codes"
@@ -45,6 +46,7 @@ func routes() []route {
 		{"GET", locationForm + "/jobs", "", "parent", false, "ListJobs", request[runpb.ListJobsRequest], to((*Server).ListJobs)},
 		{"GET", jobForm, "", "name", false, "GetJob", request[runpb.GetJobRequest], to((*Server).GetJob)},
 		{"POST", jobForm, "run", "name", true, "RunJob", request[runpb.RunJobRequest], to((*Server).RunJob)},
+		{"POST", jobForm, "testIamPermissions", "resource", true, "TestIamPermissions", request[iampb.TestIamPermissionsRequest], to((*Server).TestIamPermissions)},
 		{"GET", jobForm + "/executions", "", "parent", false, "ListExecutions", request[runpb.ListExecutionsRequest], to((*Server).ListExecutions)},
 		{"GET", executionForm, "", "name", false, "GetExecution", request[runpb.GetExecutionRequest], to((*Server).GetExecution)},
 		{"POST", executionForm, "cancel", "name", true, "CancelExecution", request[runpb.CancelExecutionRequest], to((*Server).CancelExecution)},

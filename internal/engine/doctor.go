@@ -21,6 +21,13 @@ const (
 	doctorTold  = 100                // steps with doubtful tasks
 )
 
+// Doctor is what one call of Doctor is asked for.
+type Doctor struct {
+	Fix   bool   // put right what may be put right
+	Cloud bool   // compare the jobs of the workflows with what they need, too
+	Actor string // who asks
+}
+
 // Checkup is what one call of Doctor found, and how far it looked.
 type Checkup struct {
 	Findings  []lifecycle.Finding // the gravest first
@@ -28,6 +35,7 @@ type Checkup struct {
 	Rules     int // of the data that were checked
 	Rows      int // of the ledger that were compared with Cloud Run
 	Calls     int // to Cloud Run that read
+	Compared  int // jobs whose settings and permissions were compared with what their users need
 	Jobs      []CheckedJob
 	NotLooked []string // what was not looked at, a sentence each
 	Took      time.Duration
@@ -43,16 +51,17 @@ type CheckedJob struct {
 
 // Doctor compares the database with its own rules, and with Cloud Run in both directions. With fix it does what recover would do about what a listing shows:
 // names go to the rows that wait for them, orphans are recorded and cancelled, sends that the database does not know block launching.
+// With cloud it compares the jobs of the workflows with what they need, too, and changes nothing about them.
 // It never ends a row, and never touches what belongs to another installation. ErrConflict with fix in another mode than the database's.
-func (e *Engine) Doctor(ctx context.Context, fix bool, actor string) (Checkup, error) {
+func (e *Engine) Doctor(ctx context.Context, o Doctor) (Checkup, error) {
 	health, err := e.Store.Health(ctx)
 	if err != nil {
 		return Checkup{}, err
 	}
-	if fix && health.Mode != e.Mode {
+	if o.Fix && health.Mode != e.Mode {
 		return Checkup{}, lifecycle.Conflict("this database belongs to mode %s, and this process runs in mode %s; nothing was changed", health.Mode, e.Mode)
 	}
-	d := &doctor{e: e, begun: time.Now(), stop: ctx.Done(), actor: actor, now: health.Now}
+	d := &doctor{Doctor: o, e: e, begun: time.Now(), stop: ctx.Done(), now: health.Now}
 	d.Health = health
 	switch {
 	case health.HalfMigrated:
@@ -60,7 +69,7 @@ func (e *Engine) Doctor(ctx context.Context, fix bool, actor string) (Checkup, e
 	case health.Mode != e.Mode:
 		d.skip("Cloud Run, since it is not the one of mode %s", health.Mode)
 	default:
-		err = d.compare(context.WithoutCancel(ctx), fix)
+		err = d.compare(context.WithoutCancel(ctx))
 	}
 	if err != nil {
 		return Checkup{}, err
@@ -78,11 +87,11 @@ func (e *Engine) Doctor(ctx context.Context, fix bool, actor string) (Checkup, e
 
 // doctor is one call of Doctor in progress.
 type doctor struct {
+	Doctor
 	Checkup
 	e     *Engine
 	begun time.Time
 	stop  <-chan struct{}
-	actor string
 	now   time.Time // the database's clock when it began
 }
 
@@ -132,7 +141,7 @@ func (d *doctor) data(ctx context.Context) error {
 }
 
 // compare compares the ledger with Cloud Run, and puts right what may be.
-func (d *doctor) compare(ctx context.Context, fix bool) error {
+func (d *doctor) compare(ctx context.Context) error {
 	e := d.e
 	unsettled, all, err := e.Store.Unsettled(ctx, doctorRows)
 	if err != nil {
@@ -149,6 +158,10 @@ func (d *doctor) compare(ctx context.Context, fix bool) error {
 	if err != nil {
 		return err
 	}
+	var jobs []compared
+	if d.Cloud {
+		jobs = d.ofJobs(ctx, users)
+	}
 	seen := d.list(ctx, unsettled, known, users)
 	gone := d.ask(ctx, unsettled, seen)
 	d.Rows = len(unsettled)
@@ -158,7 +171,7 @@ func (d *doctor) compare(ctx context.Context, fix bool) error {
 		return err
 	}
 	after := before
-	if fix {
+	if d.Fix {
 		if err := d.fix(ctx, seen, before); err != nil {
 			return err
 		}
@@ -170,6 +183,10 @@ func (d *doctor) compare(ctx context.Context, fix bool) error {
 		}
 	}
 	d.diagnose(seen, gone, before, after)
+	if d.Cloud {
+		d.diagnoseJobs(jobs, seen, users)
+		d.diagnoseStrangers(seen)
+	}
 	return nil
 }
 
@@ -230,7 +247,7 @@ func (d *doctor) fix(ctx context.Context, seen []found, before state) error {
 		if s.judge(before.rows) != lifecycle.SightNamed || inFlight || !lifecycle.SameExecution(row.Name, s.facts.Name) {
 			continue
 		}
-		err := d.e.Store.Note(ctx, row.RunID, lifecycle.Event{Kind: "launch_found", Actor: d.actor, Subject: "execution " + s.facts.Name,
+		err := d.e.Store.Note(ctx, row.RunID, lifecycle.Event{Kind: "launch_found", Actor: d.Actor, Subject: "execution " + s.facts.Name,
 			Detail: "doctor found it by its marker, and gave its row the name"})
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"cloud-run-orchestrator/internal/lifecycle"
 	"cloud-run-orchestrator/internal/store"
@@ -14,9 +15,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// jobsOfWorkflows are the jobs of the newest versions of all workflows, each with the workflows that use it.
-func (e *Engine) jobsOfWorkflows(ctx context.Context) (map[string][]string, error) {
-	users := map[string][]string{}
+// jobsOfWorkflows are the jobs of the newest versions of all workflows, each with the steps that use it.
+func (e *Engine) jobsOfWorkflows(ctx context.Context) (map[string][]lifecycle.JobUse, error) {
+	users := map[string][]lifecycle.JobUse{}
 	after := ""
 	for {
 		list, err := e.Store.Workflows(ctx, after, page)
@@ -30,9 +31,8 @@ func (e *Engine) jobsOfWorkflows(ctx context.Context) (map[string][]string, erro
 				return nil, fmt.Errorf("read the definition of workflow %s: %w", w.Name, err)
 			}
 			for _, s := range spec.Steps {
-				if job := s.Job.FullName(); !slices.Contains(users[job], w.Name) {
-					users[job] = append(users[job], w.Name)
-				}
+				job := s.Job.FullName()
+				users[job] = append(users[job], lifecycle.JobUse{Workflow: w.Name, Step: s.Name, Container: s.Job.Container, Timeout: time.Duration(s.Timeout)})
 			}
 		}
 		if len(list) < page {
@@ -42,7 +42,7 @@ func (e *Engine) jobsOfWorkflows(ctx context.Context) (map[string][]string, erro
 }
 
 // list reads the newest executions of every job that matters: one listing serves all rows of a job. Those of unsettled rows and of orphans come first.
-func (d *doctor) list(ctx context.Context, unsettled []store.Row, known []store.Orphan, users map[string][]string) []found {
+func (d *doctor) list(ctx context.Context, unsettled []store.Row, known []store.Orphan, users map[string][]lifecycle.JobUse) []found {
 	rows := map[string]int{}
 	var jobs []string
 	add := func(job string) {
@@ -77,7 +77,7 @@ func (d *doctor) list(ctx context.Context, unsettled []store.Row, known []store.
 	}
 	slices.SortFunc(seen, func(a, b found) int { return slices.Index(jobs, a.job) - slices.Index(jobs, b.job) })
 	for _, f := range seen {
-		d.listed(f, users[f.job], rows[f.job])
+		d.listed(f, workflowsOf(users[f.job]), rows[f.job])
 	}
 	return seen
 }

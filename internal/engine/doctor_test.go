@@ -23,7 +23,7 @@ import (
 func (w *world) doctor(fix bool) engine.Checkup {
 	w.t.Helper()
 	e := w.newEngine(func(o *engine.Options) { o.Budget = 20 * time.Second })
-	c, err := e.Doctor(w.t.Context(), fix, "test")
+	c, err := e.Doctor(w.t.Context(), engine.Doctor{Fix: fix, Actor: "test"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -397,7 +397,7 @@ func TestDoctorOfAnotherModeOrSchemaLooksAtTheDatabaseAlone(t *testing.T) {
 	lists := w.calls("ListExecutions")
 	look := func(opt option) engine.Checkup {
 		t.Helper()
-		c, err := w.newEngine(func(o *engine.Options) { o.Budget = 20 * time.Second }, opt).Doctor(t.Context(), false, "")
+		c, err := w.newEngine(func(o *engine.Options) { o.Budget = 20 * time.Second }, opt).Doctor(t.Context(), engine.Doctor{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -407,7 +407,7 @@ func TestDoctorOfAnotherModeOrSchemaLooksAtTheDatabaseAlone(t *testing.T) {
 	if c := look(mock); len(c.Findings) != 1 || c.Findings[0].Kind != lifecycle.FindingMode || len(c.NotLooked) != 1 || c.Rules == 0 {
 		t.Errorf("%+v", c)
 	}
-	if _, err := w.newEngine(mock).Doctor(t.Context(), true, ""); !errors.Is(err, lifecycle.ErrConflict) {
+	if _, err := w.newEngine(mock).Doctor(t.Context(), engine.Doctor{Fix: true}); !errors.Is(err, lifecycle.ErrConflict) {
 		t.Errorf("a fix in another mode: %v", err)
 	}
 	if n := w.calls("ListExecutions"); n != lists {
@@ -429,7 +429,7 @@ func TestDoctorSaysWhatItDidNotReach(t *testing.T) {
 	w.simple("slow", "wait", 1)
 	run := w.trigger("slow")
 	w.tickUntil(run, "running", func(d engine.RunDetail) bool { return d.Run.Counts.Running == 1 })
-	c, err := w.newEngine(func(o *engine.Options) { o.Budget = time.Nanosecond }).Doctor(t.Context(), true, "")
+	c, err := w.newEngine(func(o *engine.Options) { o.Budget = time.Nanosecond }).Doctor(t.Context(), engine.Doctor{Fix: true})
 	if err != nil {
 		t.Fatal(err)
 	}

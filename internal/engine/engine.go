@@ -30,7 +30,8 @@ type Options struct {
 	HistoryKept  int           // executions of a job that Cloud Run surely lists
 	Concurrency  int           // calls at once
 
-	Schema int // the newest schema version that this program knows; 0 where nobody asks
+	Account string // the service account that calls Cloud Run, empty where it is not known; only shown
+	Schema  int    // the newest schema version that this program knows; 0 where nobody asks
 
 	// Clock reads both local clocks: the wall, and the monotonic one as the time since some fixed moment. nil is this machine's.
 	// With one that stands still no tick is ever cut short, and with a Budget below a second none naps.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloud-run-orchestrator/internal/lifecycle"
@@ -61,14 +62,15 @@ func searchesOf(unknown, watched []lifecycle.Execution) []search {
 // found is what a search saw.
 type found struct {
 	search
-	listing lifecycle.Listing
-	ours    []sighting
-	others  []sighting      // of other installations
-	names   map[string]bool // of both
-	hidden  int             // executions that hide their environment
-	listed  int             // pages that were asked for
-	reading int             // executions that were asked for by themselves
-	err     error
+	listing   lifecycle.Listing
+	ours      []sighting
+	others    []sighting      // of other installations
+	names     map[string]bool // of both
+	strangers []string        // names of executions that run and surely carry no marker
+	hidden    int             // executions that hide their environment
+	listed    int             // pages that were asked for
+	reading   int             // executions that were asked for by themselves
+	err       error
 }
 
 // sighting is an execution with a marker.
@@ -151,7 +153,11 @@ func (e *Engine) sight(ctx context.Context, t *turn, installation uuid.UUID, x l
 			f.err = fmt.Errorf("read %s, whose environment the listing hides: %w", x.Name, err)
 			return
 		}
+		read.EnvHidden = false // what is read by itself has no environment where it shows none
 		x = read
+	}
+	if x.Marker == "" && !x.EnvHidden && x.CompletedAt == nil && !slices.Contains(f.strangers, x.Name) {
+		f.strangers = append(f.strangers, x.Name)
 	}
 	m, ok := lifecycle.ParseMarker(x.Marker)
 	// What starts while pages are read moves the list on, and the last of one page is the first of the next: that is no second execution of its row.

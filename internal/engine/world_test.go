@@ -37,7 +37,7 @@ type world struct {
 
 type option func(*engine.Options)
 
-// newWorld has the jobs ok, fail (exit code 3), wait (until release or the end) and sig (signal 9).
+// newWorld has the jobs ok, fail (exit code 3), wait (until release or the end), sig (signal 9), and some that doctor dislikes.
 func newWorld(t testing.TB, opts ...option) *world {
 	t.Helper()
 	w := &world{t: t, faults: map[string]emulator.Fault{}, gates: map[string]chan struct{}{"wait": make(chan struct{})}}
@@ -54,7 +54,11 @@ func newWorld(t testing.TB, opts ...option) *world {
 				}
 				return emulator.Result{}
 			}},
-			"again": {MaxRetries: 2, Func: func(context.Context, emulator.Task) emulator.Result { return emulator.Result{} }},
+			"no-overrides": {Denied: []string{"run.jobs.runWithOverrides"}, Func: func(context.Context, emulator.Task) emulator.Result { return emulator.Result{} }},
+			"no-reading":   {Denied: []string{"run.jobs.get"}, Func: func(context.Context, emulator.Task) emulator.Result { return emulator.Result{} }},
+			"two":          {Containers: []string{"main", "proxy"}, Func: func(context.Context, emulator.Task) emulator.Result { return emulator.Result{} }},
+			"hurried":      {Timeout: time.Minute, Func: func(context.Context, emulator.Task) emulator.Result { return emulator.Result{} }},
+			"again":        {MaxRetries: 2, Func: func(context.Context, emulator.Task) emulator.Result { return emulator.Result{} }},
 			"wait": {Func: func(ctx context.Context, _ emulator.Task) emulator.Result {
 				select {
 				case <-w.gates["wait"]:

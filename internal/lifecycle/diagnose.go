@@ -76,6 +76,9 @@ func (h Health) noTick() (Finding, bool) {
 		Action: `look at what should call tick; "orchestrator tick" does it once, "orchestrator run" again and again`}
 	if h.LastTickAt != nil {
 		f.Detail = "no tick has come for " + h.Now.Sub(*h.LastTickAt).Round(time.Second).String()
+		if h.LastTickBy != "" {
+			f.Detail += " (the last was called by " + h.LastTickBy + ")"
+		}
 	}
 	unfinished := "1 run is unfinished"
 	if h.UnfinishedRuns != 1 {

@@ -11,7 +11,9 @@ func DiagnoseUnread(job, words string) Finding {
 	name, region, project := jobParts(job)
 	f := Finding{Kind: FindingJobUnreadable, Subject: "job " + job, Detail: "its executions could not be read: " + strings.TrimSuffix(words, "."),
 		Action: "nothing is concluded from what was not seen: rows stay as they are until it can be read"}
-	if strings.Contains(words, "PERMISSION_DENIED") {
+	if advice := placeAdvice(job, words); advice != "" {
+		f.Action += "; " + advice
+	} else if strings.Contains(words, "PERMISSION_DENIED") {
 		f.Action += fmt.Sprintf("; grant the reading: gcloud run jobs add-iam-policy-binding %s --region %s --project %s --member serviceAccount:EMAIL --role roles/run.viewer", name, region, project)
 	}
 	return f
@@ -21,7 +23,7 @@ func DiagnoseUnread(job, words string) Finding {
 func DiagnoseNoJob(job string, workflows []string, rows int) Finding {
 	name, region, project := jobParts(job)
 	f := Finding{Kind: FindingJobGone, Subject: "job " + job, Detail: "Cloud Run does not know it",
-		Action: fmt.Sprintf("create it: gcloud run jobs create %s --image IMAGE --region %s --project %s --max-retries 0", name, region, project)}
+		Action: fmt.Sprintf("create it: gcloud run jobs create %s --image IMAGE --region %s --project %s --max-retries 0; or look under which name and in which region it is: %s", name, region, project, findJob(job))}
 	if len(workflows) > 0 {
 		f.Detail += ", and " + strings.Join(workflows, ", ") + " would start it"
 	}

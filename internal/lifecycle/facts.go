@@ -30,7 +30,7 @@ type Facts struct {
 	Job         JobFacts
 }
 
-// JobFacts are what an execution's template tells of its job.
+// JobFacts are what an execution's template tells of its job, or the job's own.
 type JobFacts struct {
 	Job         string // full name
 	Containers  []string
@@ -38,6 +38,13 @@ type JobFacts struct {
 	MaxRetries  int
 	Parallelism int
 	Timeout     time.Duration
+}
+
+// JobState is what Cloud Run says of a job itself.
+type JobState struct {
+	JobFacts
+	NotReady      string // Cloud Run's reason and words where the job cannot run as it is, else empty
+	NotReadySince *time.Time
 }
 
 // TaskFacts are what Cloud Run says of one task of an execution.

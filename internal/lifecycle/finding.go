@@ -31,6 +31,13 @@ const (
 	FindingUnknownSend       FindingKind = "unknown_send"
 	FindingJobUnreadable     FindingKind = "job_unreadable"
 	FindingJobGone           FindingKind = "job_gone"
+	FindingJobNotReady       FindingKind = "job_not_ready"
+	FindingJobPermissions    FindingKind = "job_permissions"
+	FindingJobContainers     FindingKind = "job_containers"
+	FindingJobUnchecked      FindingKind = "job_unchecked"
+	FindingJobRetries        FindingKind = "job_retries"
+	FindingJobTimeout        FindingKind = "job_timeout"
+	FindingStrangers         FindingKind = "started_by_others"
 	FindingOrphan            FindingKind = "orphan"
 	FindingLaunchFound       FindingKind = "launch_found"
 	FindingLaunchUnknown     FindingKind = "launch_unknown"
@@ -47,9 +54,11 @@ var severities = []struct {
 	{FindingSchema, SeverityError}, {FindingMode, SeverityError}, {FindingDatabaseMark, SeverityError}, {FindingLaunchBlocked, SeverityError},
 	{FindingUnknownSend, SeverityError}, {FindingNoTick, SeverityError}, {FindingRule, SeverityError},
 	{FindingJobUnreadable, SeverityError}, {FindingJobGone, SeverityError},
+	{FindingJobPermissions, SeverityError}, {FindingJobNotReady, SeverityError}, {FindingJobContainers, SeverityError},
 	{FindingOrphan, SeverityWarning}, {FindingLaunchFound, SeverityWarning}, {FindingLaunchUnknown, SeverityWarning},
 	{FindingExecutionGone, SeverityWarning}, {FindingTasksUnknown, SeverityWarning},
-	{FindingOtherInstallation, SeverityNote},
+	{FindingJobUnchecked, SeverityWarning}, {FindingJobRetries, SeverityWarning}, {FindingJobTimeout, SeverityWarning},
+	{FindingStrangers, SeverityNote}, {FindingOtherInstallation, SeverityNote},
 }
 
 // Finding is something that is not as it should be, or that somebody should know.
