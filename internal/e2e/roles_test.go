@@ -39,9 +39,7 @@ func (w *world) serveApart(users map[string]string) {
 		p := start(w.t, server, w.with("FUNCTION_TARGET="+f.name, "ORCHESTRATOR_LISTEN="+address, "ORCHESTRATOR_TICK_BUDGET=2s",
 			fmt.Sprintf("DATABASE_URL=%s user=%s password=secret", w.db.DSN, users[f.name])))
 		awaitListening(w.t, p, address)
-		proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
-		direct := proxy.Director
-		proxy.Director = func(r *http.Request) { direct(r); r.Host = address }
+		proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: address}) }}
 		front.Handle("/"+f.name+"/", http.StripPrefix("/"+f.name, proxy))
 	}
 	s := httptest.NewServer(front)
