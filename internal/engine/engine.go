@@ -2,6 +2,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"sync"
@@ -32,6 +33,12 @@ type Options struct {
 
 	Schema int // the newest schema version that this program knows; 0 where nobody asks
 
+	// Wake is called after every commit that gives ticks something to do; nil where they come by themselves. It takes seconds at most, and has no error
+	// that a caller could do anything about.
+	Wake func(ctx context.Context)
+	// Woken ends a tick's pause between two passes. It is for ticks in the process that is woken, and nil elsewhere.
+	Woken <-chan struct{}
+
 	// Clock reads both local clocks: the wall, and the monotonic one as the time since some fixed moment. nil is this machine's.
 	// With one that stands still no tick is ever cut short, and with a Budget below a second none naps.
 	Clock func() (wall time.Time, monotonic time.Duration)
@@ -53,6 +60,13 @@ func New(o Options) *Engine {
 		o.Clock = func() (time.Time, time.Duration) { return time.Now().Round(0), time.Since(start) }
 	}
 	return &Engine{Options: o, jobs: map[string]lifecycle.JobFacts{}}
+}
+
+// wake has a tick come soon, for what was committed just now.
+func (e *Engine) wake(ctx context.Context) {
+	if e.Wake != nil {
+		e.Wake(ctx)
+	}
 }
 
 // newID makes an id. UUID v7 sort by time, so that new rows go to the end of the indexes.

@@ -166,7 +166,7 @@ func (tk *tick) stopped() bool {
 	}
 }
 
-// sleep waits without holding a connection; false when the budget would be over, or the tick is to stop.
+// sleep waits without holding a connection, less long where something is asked for meanwhile; false when the budget would be over, or the tick is to stop.
 func (tk *tick) sleep(d time.Duration) bool {
 	if d >= tk.left() {
 		return false
@@ -175,6 +175,8 @@ func (tk *tick) sleep(d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-tk.e.Woken:
 		return true
 	case <-tk.stop:
 		return false
