@@ -15,7 +15,7 @@ const module = "cloud-run-orchestrator/"
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"functions":             {"internal/api", "internal/engine", "internal/lifecycle", "internal/workflow"},
-		"functions/server":      {"functions", "internal/app", "internal/config"},
+		"functions/server":      {"functions", "internal/app", "internal/config", "internal/release"},
 		"internal/api":          {},
 		"internal/app":          {"functions", "internal/cloudrun", "internal/cloudsql", "internal/config", "internal/emulator", "internal/engine", "internal/lifecycle", "internal/localpg", "internal/store", "internal/wake", "internal/workflow", "migrations"},
 		"internal/cli":          {"internal/api", "internal/workflow"},
@@ -29,14 +29,15 @@ func mayImport() map[string][]string {
 		"internal/lifecycle":    {"internal/workflow"},
 		"internal/localpg":      {},
 		"internal/model":        {}, // tests only
+		"internal/release":      {},
 		"internal/store":        {"internal/crash", "internal/lifecycle"},
 		"internal/testdb":       {"internal/lifecycle", "internal/localpg", "migrations"},
 		"internal/wake":         {},
 		"internal/workflow":     {},
 		"local/examples/primes": {},
-		"local/orchestrator":    {"functions", "internal/app", "internal/cli", "internal/config", "internal/lifecycle"},
+		"local/orchestrator":    {"functions", "internal/app", "internal/cli", "internal/config", "internal/lifecycle", "internal/release"},
 		"migrations":            {"internal/lifecycle"},
-		"migrations/migrate":    {"internal/cloudsql", "internal/config", "internal/lifecycle", "internal/localpg", "migrations"},
+		"migrations/migrate":    {"internal/cloudsql", "internal/config", "internal/lifecycle", "internal/localpg", "internal/release", "migrations"},
 	}
 }
 
