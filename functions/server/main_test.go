@@ -24,6 +24,7 @@ import (
 	"cloud-run-orchestrator/internal/api"
 	"cloud-run-orchestrator/internal/engine"
 	"cloud-run-orchestrator/internal/lifecycle"
+	"cloud-run-orchestrator/internal/release"
 	"cloud-run-orchestrator/internal/store"
 	"cloud-run-orchestrator/internal/testdb"
 	"cloud-run-orchestrator/internal/workflow"
@@ -182,6 +183,8 @@ func TestWithoutATargetOneProcessServesAllFunctions(t *testing.T) {
 	p.get("/workflows/nightly", 404, `there is no workflow`)
 	p.get("/", 404, "there is nothing at")
 	p.get("/nothing", 404, "there is nothing at")
+	p.get("/health", 200, `"function":"all"`)
+	p.get("/tick/health", 200, `"function":"tick"`)
 	p.get("/tick", 405, "GET is not possible")
 	p.post("/tick", 200)
 }
@@ -213,8 +216,11 @@ func TestWithATargetOneFunctionIsServedAtTheRoot(t *testing.T) {
 			p.get("/nightly", 404, "there is no workflow")
 			p.get("/runs/nightly.1", 404, "there is nothing at")
 		},
-		"trigger": func(p *process) { p.get("/nightly", 405, "allowed: POST") },
-		"tick":    func(p *process) { p.post("/", 200) },
+		"trigger": func(p *process) {
+			p.get("/nightly", 405, "allowed: POST")
+			p.get("/health", 200, `"status":"ok","function":"trigger"`)
+		},
+		"tick": func(p *process) { p.post("/", 200) },
 	} {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()
@@ -252,6 +258,25 @@ func TestOnCloudRunATriggerAsksTheWakeQueue(t *testing.T) {
 	}
 }
 
+func TestTheStartSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	p := launch(t, "FUNCTION_TARGET=status")
+	p.logs("msg=starting")
+	p.logs("function=status")
+	p.logs("version=")
+	p.logs("commit=")
+}
+
+func TestTheProgramSaysItsVersionWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	cmd := command(t, "DATABASE_URL=nonsense")
+	cmd.Args = append(cmd.Args, "--version")
+	out, err := cmd.CombinedOutput()
+	if want := "server " + release.String() + "\n"; err != nil || string(out) != want {
+		t.Errorf("%q %v, want %q", out, err, want)
+	}
+}
+
 func TestSIGTERMEndsTheProcessWell(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
@@ -282,6 +307,7 @@ func TestAStartThatCannotBeSaysWhy(t *testing.T) {
 		{"a port in use", "another program does already; stop it, or set ORCHESTRATOR_LISTEN", []string{"ORCHESTRATOR_LISTEN=" + taken.Addr().String(), "DATABASE_URL=" + mock}},
 		{"an empty database", `run "orchestrator init"`, []string{"DATABASE_URL=" + testdb.Empty(t).DSN}},
 		{"a database of another mode", "mode emulator", []string{"DATABASE_URL=" + emulator}},
+		{"no database on Cloud Run", "no database is set; on Cloud Run DATABASE_INSTANCE", []string{"K_SERVICE=tick"}},
 		{"mock on Cloud Run", "on Cloud Run only live is allowed", []string{"K_SERVICE=tick", "DATABASE_URL=" + mock}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
