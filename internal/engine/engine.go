@@ -22,7 +22,9 @@ type Options struct {
 	CloudRun *cloudrun.Client // nil for an engine that never ticks
 	Mode     lifecycle.Mode
 	Defaults workflow.Defaults // of jobs whose definition leaves project or region out
-	Log      *slog.Logger
+	Log      *slog.Logger      // nil drops everything
+	// LogEveryTick writes a line for idle ticks too, as metrics need it; else they are only for debugging.
+	LogEveryTick bool
 
 	CallDeadline time.Duration // of one call to Cloud Run
 	Claim        time.Duration // how long a claimed row is its claimer's; above CallDeadline
@@ -49,8 +51,9 @@ type Engine struct {
 	Options
 	specs specs
 
-	mu   sync.Mutex
-	jobs map[string]lifecycle.JobFacts // as they were recorded last
+	mu       sync.Mutex
+	jobs     map[string]lifecycle.JobFacts // as they were recorded last
+	launched map[string]time.Duration      // by location, when it was recorded last that one was launched there, on the monotonic clock
 }
 
 // New makes an engine.
@@ -59,7 +62,10 @@ func New(o Options) *Engine {
 		start := time.Now()
 		o.Clock = func() (time.Time, time.Duration) { return time.Now().Round(0), time.Since(start) }
 	}
-	return &Engine{Options: o, jobs: map[string]lifecycle.JobFacts{}}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{Options: o, jobs: map[string]lifecycle.JobFacts{}, launched: map[string]time.Duration{}}
 }
 
 // wake has a tick come soon, for what was committed just now.
