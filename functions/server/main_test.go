@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -275,6 +276,27 @@ func TestTheProgramSaysItsVersionWithoutADatabase(t *testing.T) {
 	if want := "server " + release.String() + "\n"; err != nil || string(out) != want {
 		t.Errorf("%q %v, want %q", out, err, want)
 	}
+}
+
+func TestOnCloudRunEveryTickHasItsLine(t *testing.T) {
+	t.Parallel()
+	p := launchOnCloudRun(t, "FUNCTION_TARGET=tick", "ORCHESTRATOR_PROJECT=p1")
+	claims := base64.RawURLEncoding.EncodeToString([]byte(`{"email":"scheduler@p1.iam.gserviceaccount.com"}`))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer e30."+claims+".SIGNATURE_REMOVED_BY_GOOGLE")
+	req.Header.Set("X-Cloud-Trace-Context", "0af7651916cd43dd8448eb211c80319c/1;o=1")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	p.logs(`"message":"tick","passes":1,"moved":0,"took_ms":`)
+	p.logs(`"errors":0,"by":"scheduler@p1.iam.gserviceaccount.com","unfinished_runs":0,"stuck_runs":0,"unknown_launches":0,"launch_blocked":false`)
+	p.logs(`"logging.googleapis.com/trace":"projects/p1/traces/0af7651916cd43dd8448eb211c80319c"`)
 }
 
 func TestSIGTERMEndsTheProcessWell(t *testing.T) {

@@ -83,7 +83,7 @@ func (a *App) open(ctx context.Context, cfg config.Config, version string, log *
 		return err
 	}
 	a.Engine = engine.New(engine.Options{
-		Store: st, CloudRun: client, Mode: cfg.Mode, Defaults: defaults(cfg), Log: log,
+		Store: st, CloudRun: client, Mode: cfg.Mode, Defaults: defaults(cfg), Log: log, LogEveryTick: cfg.OnCloudRun(),
 		CallDeadline: cfg.CallDeadline, Claim: cfg.Claim, SettleWindow: cfg.SettleWindow, Budget: cfg.TickBudget,
 		HistoryKept: cfg.HistoryKept, Concurrency: cfg.Concurrency, Schema: migrations.Latest(),
 		Wake: waker, Woken: bell,
