@@ -10,7 +10,9 @@ RUN go build cloud.google.com/go/cloudsqlconn cloud.google.com/go/run/apiv2 gith
 
 COPY . .
 ARG VERSION=""
-RUN go build -ldflags "-s -w -X main.release=${VERSION}" -o /out/ \
+ARG COMMIT=""
+RUN release=cloud-run-orchestrator/internal/release \
+ && go build -ldflags "-s -w -X ${release}.version=${VERSION} -X ${release}.commit=${COMMIT}" -o /out/ \
       ./functions/server ./local/examples/primes ./local/orchestrator ./migrations/migrate
 
 FROM gcr.io/distroless/static-debian12:nonroot

@@ -2,11 +2,13 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 ORCHESTRATOR_IMAGE ?= cloud-run-orchestrator:local
-# The version above is enough: Go's own stamp fails in a checkout that belongs to somebody else.
+# What is above is enough: Go's own stamp fails in a checkout that belongs to somebody else.
 GOFLAGS ?= -buildvcs=false
-export VERSION ORCHESTRATOR_IMAGE GOFLAGS
+export VERSION COMMIT ORCHESTRATOR_IMAGE GOFLAGS
 
+RELEASE := cloud-run-orchestrator/internal/release
 PROGRAMS := ./functions/server ./local/examples/primes ./local/orchestrator ./migrations/migrate
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 COMPOSE := local/scripts/compose.sh
@@ -22,7 +24,7 @@ deps: ## install what any target below misses: PostgreSQL, curl, gcc (apt-get, b
 	@local/scripts/deps.sh curl gcc
 
 build: ## build the programs into bin/
-	go build -ldflags "-X main.release=$(VERSION)" -o bin/ $(PROGRAMS)
+	go build -ldflags "-X $(RELEASE).version=$(VERSION) -X $(RELEASE).commit=$(COMMIT)" -o bin/ $(PROGRAMS)
 
 demo: ## count the primes below 1,000,000,000 with 200 real processes, and check the sum
 	@local/scripts/deps.sh
@@ -83,7 +85,7 @@ tf: ## check terraform/ without an account: format, validation, tests, two plans
 	@local/scripts/tf.sh
 
 image: ## build the container image
-	docker build --build-arg VERSION=$(VERSION) --tag $(ORCHESTRATOR_IMAGE) .
+	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --tag $(ORCHESTRATOR_IMAGE) .
 
 up: image ## start everything in containers, in mock mode unless the environment says otherwise
 	$(COMPOSE) up -d

@@ -160,7 +160,7 @@ func encodeOverview(o engine.Overview, version string) api.Overview {
 func encodeReport(r engine.Report) api.TickReport {
 	return api.TickReport{
 		Passes: r.Passes, Moved: r.Moved, TookMS: r.Took.Milliseconds(), Phases: encodeAll(r.Phases, encodePhase),
-		Errors: orEmpty(r.Errors), NextDue: utc(r.NextDue), Active: r.Active, Finished: orEmpty(r.Finished),
+		Errors: orEmpty(r.Errors), NextDue: utc(r.NextDue), Active: r.Active, Finished: encodeAll(r.Finished, engine.Finished.String),
 	}
 }
 

@@ -93,7 +93,7 @@ func TestAnswersLookAsTheDocumentSays(t *testing.T) {
 			`{"passes":1,"moved":0,"took_ms":0,"phases":[],"errors":[],"next_due":null,"active":false,"finished":[]}`},
 		{"the report of a tick that failed", "TickReport", func(*testing.T) any {
 			return encodeReport(engine.Report{Passes: 2, Moved: 3, Took: 1500 * time.Microsecond, Phases: []engine.PhaseReport{{Phase: "launch", Moved: 3, Took: time.Second}},
-				Errors: []string{"launch: x"}, NextDue: moment(1), Active: true, Finished: []string{"nightly.42 success"}})
+				Errors: []string{"launch: x"}, NextDue: moment(1), Active: true, Finished: []engine.Finished{{Run: "nightly.42", Status: lifecycle.Success, Tasks: 2}}})
 		},
 			`{"passes":2,"moved":3,"took_ms":1,"phases":[{"phase":"launch","moved":3,"took_ms":1000}],"errors":["launch: x"],"next_due":"2026-11-24T00:00:00Z","active":true,"finished":["nightly.42 success"]}`},
 		{"the report of a doctor that found nothing", "DoctorReport", func(*testing.T) any {

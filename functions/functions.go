@@ -66,6 +66,7 @@ func New(o Options) *Functions {
 	f.triggerRoutes()
 	f.statusRoutes()
 	f.tickRoutes()
+	f.healthRoutes()
 	f.document = sync.OnceValues(func() ([]byte, error) { return json.Marshal(f.api.OpenAPI()) })
 	return f
 }

@@ -15,9 +15,9 @@ const module = "cloud-run-orchestrator/"
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"functions":             {"internal/api", "internal/engine", "internal/lifecycle", "internal/workflow"},
-		"functions/server":      {"functions", "internal/app", "internal/config"},
+		"functions/server":      {"functions", "internal/app", "internal/config", "internal/release"},
 		"internal/api":          {},
-		"internal/app":          {"functions", "internal/cloudrun", "internal/cloudsql", "internal/config", "internal/emulator", "internal/engine", "internal/lifecycle", "internal/localpg", "internal/store", "internal/workflow", "migrations"},
+		"internal/app":          {"functions", "internal/cloudrun", "internal/cloudsql", "internal/config", "internal/emulator", "internal/engine", "internal/lifecycle", "internal/localpg", "internal/store", "internal/wake", "internal/workflow", "migrations"},
 		"internal/cli":          {"internal/api", "internal/workflow"},
 		"internal/cloudrun":     {"internal/crash", "internal/lifecycle"},
 		"internal/cloudsql":     {},
@@ -29,14 +29,16 @@ func mayImport() map[string][]string {
 		"internal/lifecycle":    {"internal/workflow"},
 		"internal/localpg":      {},
 		"internal/model":        {}, // tests only
+		"internal/release":      {},
 		"internal/store":        {"internal/crash", "internal/lifecycle"},
 		"internal/testdb":       {"internal/lifecycle", "internal/localpg", "migrations"},
+		"internal/wake":         {},
 		"internal/workflow":     {},
 		"local/examples/primes": {},
-		"local/orchestrator":    {"functions", "internal/app", "internal/cli", "internal/config", "internal/lifecycle"},
+		"local/orchestrator":    {"functions", "internal/app", "internal/cli", "internal/config", "internal/lifecycle", "internal/release"},
 		"local/plancheck":       {},
 		"migrations":            {"internal/lifecycle"},
-		"migrations/migrate":    {"internal/cloudsql", "internal/config", "internal/lifecycle", "internal/localpg", "migrations"},
+		"migrations/migrate":    {"internal/cloudsql", "internal/config", "internal/lifecycle", "internal/localpg", "internal/release", "migrations"},
 	}
 }
 
@@ -44,10 +46,12 @@ func mayImport() map[string][]string {
 func onlyIn() map[string][]string {
 	sql := []string{"internal/store", "migrations", "internal/localpg", "internal/testdb"}
 	cloudRunAPI := []string{"internal/cloudrun", "internal/emulator"}
+	google := append([]string{"internal/wake"}, cloudRunAPI...)
 	return map[string][]string{
 		"charm.land/lipgloss":                                   {"internal/cli"},
 		"cloud.google.com/go/auth":                              {"local/orchestrator"},
 		"cloud.google.com/go/cloudsqlconn":                      {"internal/cloudsql"},
+		"cloud.google.com/go/cloudtasks":                        {"internal/wake"},
 		"cloud.google.com/go/compute/metadata":                  {"local/orchestrator"},
 		"cloud.google.com/go/iam/apiv1/iampb":                   cloudRunAPI,
 		"cloud.google.com/go/longrunning":                       {"internal/emulator"},
@@ -59,7 +63,7 @@ func onlyIn() map[string][]string {
 		"github.com/danielgtaylor/huma":                         {"functions"},
 		"github.com/golang-migrate/migrate":                     {"migrations"},
 		"github.com/google/uuid":                                {"internal/engine", "internal/lifecycle", "internal/store", "migrations"},
-		"github.com/googleapis/gax-go":                          {"internal/cloudrun"},
+		"github.com/googleapis/gax-go":                          {"internal/cloudrun", "internal/wake"},
 		"github.com/jackc/pgx":                                  sql,
 		"github.com/spf13/cobra":                                {"internal/cli"},
 		"github.com/spf13/pflag":                                {"internal/cli"},
@@ -67,10 +71,10 @@ func onlyIn() map[string][]string {
 		"golang.org/x/net/http2/hpack":                          {"internal/emulator"},
 		"golang.org/x/sync":                                     {"internal/engine"},
 		"golang.org/x/term":                                     {"local/orchestrator"},
-		"google.golang.org/api":                                 {"internal/cloudrun"},
+		"google.golang.org/api":                                 {"internal/cloudrun", "internal/wake"},
 		"google.golang.org/genproto":                            cloudRunAPI,
-		"google.golang.org/grpc":                                cloudRunAPI,
-		"google.golang.org/protobuf":                            cloudRunAPI,
+		"google.golang.org/grpc":                                google,
+		"google.golang.org/protobuf":                            google,
 		"net/http":                                              {"functions", "functions/server", "internal/api", "internal/app", "internal/cli", "internal/emulator", "local/orchestrator"},
 		"os/exec":                                               {"internal/emulator", "internal/localpg", "internal/testdb", "local/orchestrator"},
 		"testing":                                               {"internal/testdb"},

@@ -9,22 +9,23 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"cloud-run-orchestrator/functions"
 	"cloud-run-orchestrator/internal/app"
 	"cloud-run-orchestrator/internal/config"
+	"cloud-run-orchestrator/internal/release"
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
 	registry "github.com/GoogleCloudPlatform/functions-framework-go/functions"
 )
 
-// release is what the build was made from, as in v1.2.3; the linker sets it: -ldflags "-X main.release=v1.2.3".
-var release string
-
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "--version" {
+		fmt.Println("server", release.String())
+		return
+	}
 	cfg, err := config.Load(os.Getenv)
 	log := functions.NewLogger(os.Stderr, cfg.LogLevel, cfg.OnCloudRun(), cfg.Project)
 	if err == nil {
@@ -45,7 +46,7 @@ func main() {
 func serve(cfg config.Config, log *slog.Logger) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	a, err := app.Open(ctx, cfg, version(), log)
+	a, err := app.Open(ctx, cfg, release.Version(), log)
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func serve(cfg config.Config, log *slog.Logger) (err error) {
 	// The framework joins host and port itself, and takes an IPv6 host with its brackets.
 	colon := strings.LastIndexByte(cfg.Listen, ':')
 	host, port := cfg.Listen[:colon], cfg.Listen[colon+1:]
-	log.Info("starting", "address", cfg.Listen, "function", cfg.FunctionTarget, "database", a.Database, "cloud_run", a.CloudRun, "version", version())
+	log.Info("starting", "address", cfg.Listen, "function", cfg.FunctionTarget, "database", a.Database, "cloud_run", a.CloudRun, "version", release.Version(), "commit", release.Commit())
 	// The framework's server has no timeouts of its own. Cloud Run's front end reads a request's header before we see it, elsewhere we listen on
 	// loopback, and the handlers limit the time of bodies and requests.
 	return a.Functions.Serve(ctx, cfg.Listen, func() error { return funcframework.StartHostPort(host, port) })
@@ -74,16 +75,4 @@ func register(ctx context.Context, f *functions.Functions, target string) error 
 		registry.HTTP(name, all.ServeHTTP)
 	}
 	return funcframework.RegisterHTTPFunctionContext(ctx, "/", func(w http.ResponseWriter, r *http.Request) { all.ServeHTTP(w, r) })
-}
-
-// version is what the build was made from.
-func version() string {
-	if release != "" {
-		return release
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	return info.Main.Version
 }

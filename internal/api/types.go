@@ -67,6 +67,13 @@ type WorkflowList struct {
 	NextPageToken string     `json:"next_page_token" doc:"empty on the last page"`
 }
 
+// Health says that a function is there.
+type Health struct {
+	Status   string `json:"status" enum:"ok"`
+	Function string `json:"function" enum:"workflows,trigger,status,tick,all" doc:"which one answers; all where one server has the four"`
+	Version  string `json:"version" doc:"of the program that answers"`
+}
+
 // WorkflowVersion is one version in a workflow's history.
 type WorkflowVersion struct {
 	Version    int             `json:"version"`

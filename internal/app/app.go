@@ -18,6 +18,7 @@ import (
 	"cloud-run-orchestrator/internal/lifecycle"
 	"cloud-run-orchestrator/internal/localpg"
 	"cloud-run-orchestrator/internal/store"
+	"cloud-run-orchestrator/internal/wake"
 	"cloud-run-orchestrator/internal/workflow"
 	"cloud-run-orchestrator/migrations"
 )
@@ -34,8 +35,13 @@ type App struct {
 
 // Open wires an orchestrator over a database that is prepared. Errors say what to do when it is not there, not prepared, or of another mode.
 func Open(ctx context.Context, cfg config.Config, version string, log *slog.Logger) (*App, error) {
+	return open(ctx, cfg, version, log, nil)
+}
+
+// open does the same for a process that ticks where bell is not nil: then what is asked for rings it.
+func open(ctx context.Context, cfg config.Config, version string, log *slog.Logger, bell wake.Bell) (*App, error) {
 	a := &App{}
-	if err := a.open(ctx, cfg, version, log); err != nil {
+	if err := a.open(ctx, cfg, version, log, bell); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
@@ -51,7 +57,7 @@ func (a *App) Close() error {
 	return errors.Join(errs...)
 }
 
-func (a *App) open(ctx context.Context, cfg config.Config, version string, log *slog.Logger) error {
+func (a *App) open(ctx context.Context, cfg config.Config, version string, log *slog.Logger, bell wake.Bell) error {
 	db, err := findDatabase(ctx, cfg)
 	if err != nil {
 		return err
@@ -63,7 +69,8 @@ func (a *App) open(ctx context.Context, cfg config.Config, version string, log *
 		return err
 	}
 	a.closers = append(a.closers, func() error { st.Close(); return nil })
-	if err := check(ctx, st, cfg.Mode); err != nil {
+	here, err := check(ctx, st, cfg.Mode)
+	if err != nil {
 		return localpg.Explain(err)
 	}
 	client, what, err := a.cloudRun(ctx, cfg, version)
@@ -71,10 +78,15 @@ func (a *App) open(ctx context.Context, cfg config.Config, version string, log *
 		return err
 	}
 	a.CloudRun = what
+	waker, err := a.waker(ctx, cfg, here, version, log, bell)
+	if err != nil {
+		return err
+	}
 	a.Engine = engine.New(engine.Options{
-		Store: st, CloudRun: client, Mode: cfg.Mode, Defaults: defaults(cfg), Log: log,
+		Store: st, CloudRun: client, Mode: cfg.Mode, Defaults: defaults(cfg), Log: log, LogEveryTick: cfg.OnCloudRun(),
 		CallDeadline: cfg.CallDeadline, Claim: cfg.Claim, SettleWindow: cfg.SettleWindow, Budget: cfg.TickBudget,
 		HistoryKept: cfg.HistoryKept, Concurrency: cfg.Concurrency, Schema: migrations.Latest(), Account: cfg.Account(),
+		Wake: waker, Woken: bell,
 	})
 	a.Functions = functions.New(functions.Options{
 		Engine: a.Engine, Version: version, OnCloudRun: cfg.Service != "", Hosts: cfg.Hosts, LocalActor: localActor(), Log: log,
@@ -92,24 +104,44 @@ func defaults(cfg config.Config) workflow.Defaults {
 }
 
 // check refuses a database that is not prepared, made for newer programs, or of another mode.
-func check(ctx context.Context, st *store.Store, mode lifecycle.Mode) error {
+func check(ctx context.Context, st *store.Store, mode lifecycle.Mode) (store.Installation, error) {
 	here, err := st.Installation(ctx)
 	switch {
 	case err != nil:
-		return err
 	case here.OldestRelease > migrations.Latest():
-		return lifecycle.Conflict("this program is too old for the database: its schema asks for release %d or newer, and this is release %d; use a newer program", here.OldestRelease, migrations.Latest())
+		err = lifecycle.Conflict("this program is too old for the database: its schema asks for release %d or newer, and this is release %d; use a newer program", here.OldestRelease, migrations.Latest())
 	case here.SchemaVersion < migrations.Latest():
-		return fmt.Errorf("the database has schema version %d and this program needs %d; run \"orchestrator init\" or \"migrate up\"", here.SchemaVersion, migrations.Latest())
+		err = fmt.Errorf("the database has schema version %d and this program needs %d; run \"orchestrator init\" or \"migrate up\"", here.SchemaVersion, migrations.Latest())
 	case here.Mode != mode:
-		return lifecycle.Conflict("this database belongs to mode %s, and this process runs in mode %s; use another database, or change it with \"orchestrator init --mode %s\" once no run is unfinished", here.Mode, mode, mode)
+		err = lifecycle.Conflict("this database belongs to mode %s, and this process runs in mode %s; use another database, or change it with \"orchestrator init --mode %s\" once no run is unfinished", here.Mode, mode, mode)
 	}
-	return nil
+	return here, err
 }
+
+// waker is what has a tick come soon: the ticker of this process where it has one, else the queue of the settings, else nothing.
+func (a *App) waker(ctx context.Context, cfg config.Config, here store.Installation, version string, log *slog.Logger, bell wake.Bell) (func(context.Context), error) {
+	switch {
+	case bell != nil:
+		return bell.Wake, nil
+	case cfg.WakeQueue == "":
+		return nil, nil
+	}
+	q, err := wake.NewQueue(ctx, wake.Options{
+		Queue: cfg.WakeQueue, URL: cfg.WakeURL, Account: cfg.WakeAccount, Installation: here.ID.String(), UserAgent: userAgent(version), Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, q.Close)
+	return q.Wake, nil
+}
+
+// userAgent is how the orchestrator names itself to Google.
+func userAgent(version string) string { return "cloud-run-orchestrator/" + version }
 
 // cloudRun makes the client of the mode. Only the connection differs.
 func (a *App) cloudRun(ctx context.Context, cfg config.Config, version string) (client *cloudrun.Client, what string, err error) {
-	o := cloudrun.Options{CallDeadline: cfg.CallDeadline, UserAgent: "cloud-run-orchestrator/" + version}
+	o := cloudrun.Options{CallDeadline: cfg.CallDeadline, UserAgent: userAgent(version)}
 	what = "LIVE: real jobs, billed to their projects (" + cfg.ModeWhy + ")"
 	switch cfg.Mode {
 	case lifecycle.Emulator:

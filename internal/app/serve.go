@@ -13,6 +13,7 @@ import (
 	"cloud-run-orchestrator/functions"
 	"cloud-run-orchestrator/internal/config"
 	"cloud-run-orchestrator/internal/engine"
+	"cloud-run-orchestrator/internal/wake"
 )
 
 // Serving says what Serve serves.
@@ -32,12 +33,13 @@ func Serve(ctx context.Context, cfg config.Config, version string, every time.Du
 	if _, err := Prepare(ctx, cfg, false); err != nil {
 		return err
 	}
-	a, err := Open(ctx, cfg, version, log)
+	bell := wake.NewBell()
+	a, err := open(ctx, cfg, version, log, bell)
 	if err != nil {
 		return err
 	}
 	ready(Serving{URL: "http://" + listener.Addr().String(), Database: a.Database, CloudRun: a.CloudRun})
-	return errors.Join(a.serve(ctx, listener, every, log), a.Close())
+	return errors.Join(a.serve(ctx, listener, every, bell, log), a.Close())
 }
 
 // Listen opens an address, or says in one sentence why it cannot, and which setting chooses another one.
@@ -50,10 +52,10 @@ func Listen(ctx context.Context, address, setting string) (net.Listener, error) 
 }
 
 // serve answers requests and ticks until ctx ends, then drains.
-func (a *App) serve(ctx context.Context, l net.Listener, every time.Duration, log *slog.Logger) error {
+func (a *App) serve(ctx context.Context, l net.Listener, every time.Duration, bell wake.Bell, log *slog.Logger) error {
 	server := &http.Server{Handler: a.Functions.All(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	var group sync.WaitGroup
-	group.Go(func() { keepTicking(ctx, a.Engine, every, log) })
+	group.Go(func() { keepTicking(ctx, a.Engine, every, bell, log) })
 	err := a.Functions.Serve(ctx, l.Addr().String(), func() error {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -64,8 +66,9 @@ func (a *App) serve(ctx context.Context, l net.Listener, every time.Duration, lo
 	return errors.Join(err, server.Close())
 }
 
-// keepTicking starts a tick every so often, counted from the start of the one before, until ctx ends. A tick that fails is logged, once per kind of failure.
-func keepTicking(ctx context.Context, e *engine.Engine, every time.Duration, log *slog.Logger) {
+// keepTicking starts a tick every so often, counted from the start of the one before, and at once where the bell rings, until ctx ends. A tick that fails
+// is logged, once per kind of failure.
+func keepTicking(ctx context.Context, e *engine.Engine, every time.Duration, bell wake.Bell, log *slog.Logger) {
 	last := ""
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -77,6 +80,7 @@ func keepTicking(ctx context.Context, e *engine.Engine, every time.Duration, log
 		last = text
 		select {
 		case <-ctx.Done():
+		case <-bell:
 		case <-time.After(every - time.Since(began)):
 		}
 	}

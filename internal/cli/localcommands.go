@@ -67,7 +67,7 @@ func (c *console) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the whole orchestrator in this process: functions and ticker",
-		Long: `Run the whole orchestrator in this process: all functions, and a ticker that moves what is due.
+		Long: `Run the whole orchestrator in this process: all functions, and a ticker that moves what is due. A run that is triggered or cancelled is moved at once.
 
 It ends with Ctrl-C or SIGTERM. Nothing is lost by ending it, in whatever way: the next start goes on.`,
 		Example: "  orchestrator run",
@@ -95,7 +95,7 @@ func (c *console) printServing(i ServeInfo, every time.Duration) {
 	c.field("database", i.Database)
 	c.field("cloud run", i.CloudRun)
 	c.field("functions", i.URL)
-	c.field("ticker", fmt.Sprintf("every %v", every))
+	c.field("ticker", fmt.Sprintf("every %v, and at once when something is asked for", every))
 }
 
 func (c *console) configCommand() *cobra.Command {

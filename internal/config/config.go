@@ -66,6 +66,12 @@ type Config struct {
 	// Concurrency is the most Cloud Run calls at once in one phase, 1 to 100.
 	Concurrency int
 
+	// WakeQueue is the Cloud Tasks queue by which a trigger has the tick function called at once, projects/P/locations/L/queues/Q, or empty.
+	// The three are set together. WakeAccount is the email of the service account as which it calls.
+	WakeQueue   string
+	WakeURL     string
+	WakeAccount string
+
 	databaseName string
 	settings     []Setting
 }
@@ -87,6 +93,7 @@ func Load(getenv func(string) string) (Config, error) {
 	r.database(&c)
 	r.server(&c)
 	r.work(&c)
+	r.wake(&c)
 	c.settings = r.settings
 	return c, errors.Join(r.errs...)
 }

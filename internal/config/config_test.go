@@ -61,7 +61,9 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"DATABASE_USER=tick@my-project.iam", "DATABASE_NAME=jobs", "DATABASE_PRIVATE_IP=true", "ORCHESTRATOR_POOL_SIZE=2", "LOG_LEVEL=debug",
 		"ORCHESTRATOR_URL=https://orchestrator-{function}-1.europe-west1.run.app", "ORCHESTRATOR_HOSTS=a, b.example.com", "FUNCTION_TARGET=tick",
 		"ORCHESTRATOR_PROJECT=my-project", "ORCHESTRATOR_REGION=europe-west1", "ORCHESTRATOR_CALL_DEADLINE=1s", "ORCHESTRATOR_CLAIM=2s",
-		"ORCHESTRATOR_SETTLE_WINDOW=3s", "ORCHESTRATOR_TICK_BUDGET=4s", "ORCHESTRATOR_HISTORY_KEPT=1000", "ORCHESTRATOR_CONCURRENCY=3"))
+		"ORCHESTRATOR_SETTLE_WINDOW=3s", "ORCHESTRATOR_TICK_BUDGET=4s", "ORCHESTRATOR_HISTORY_KEPT=1000", "ORCHESTRATOR_CONCURRENCY=3",
+		"ORCHESTRATOR_WAKE_QUEUE=projects/example.com:p1/locations/europe-west1/queues/Wake-1", "ORCHESTRATOR_WAKE_URL=https://tick-1.run.app",
+		"ORCHESTRATOR_WAKE_ACCOUNT=wake@my-project.iam.gserviceaccount.com"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,12 +89,53 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		TickBudget:        4 * time.Second,
 		HistoryKept:       1000,
 		Concurrency:       3,
+		WakeQueue:         "projects/example.com:p1/locations/europe-west1/queues/Wake-1",
+		WakeURL:           "https://tick-1.run.app",
+		WakeAccount:       "wake@my-project.iam.gserviceaccount.com",
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if got.DatabaseName() != "jobs" || !got.CloudSQL() {
 		t.Errorf("database %s, Cloud SQL %v", got.DatabaseName(), got.CloudSQL())
+	}
+}
+
+func TestLoadSaysWhatIsWrongWithTheWakeQueue(t *testing.T) {
+	t.Parallel()
+	const (
+		queue   = "ORCHESTRATOR_WAKE_QUEUE=projects/p1/locations/europe-west1/queues/wake"
+		address = "ORCHESTRATOR_WAKE_URL=https://tick.run.app"
+		account = "ORCHESTRATOR_WAKE_ACCOUNT=wake@p1.iam.gserviceaccount.com"
+		live    = "ORCHESTRATOR_MODE=live"
+		all     = "ORCHESTRATOR_WAKE_QUEUE, ORCHESTRATOR_WAKE_URL and ORCHESTRATOR_WAKE_ACCOUNT must be set together; missing: "
+		anURL   = "it must be the https address of the tick function, as in https://orchestrator-tick-1234.europe-west1.run.app"
+		aQueue  = "it must be a Cloud Tasks queue as projects/PROJECT/locations/LOCATION/queues/NAME"
+		anEmail = "it must be the email of a service account, as in orchestrator-wake@my-project.iam.gserviceaccount.com"
+	)
+	for _, test := range []struct {
+		env  []string
+		want string
+	}{
+		{[]string{live, queue}, all + "ORCHESTRATOR_WAKE_URL, ORCHESTRATOR_WAKE_ACCOUNT"},
+		{[]string{live, address, account}, all + "ORCHESTRATOR_WAKE_QUEUE"},
+		{[]string{live, "ORCHESTRATOR_WAKE_QUEUE=wake", address, account}, `ORCHESTRATOR_WAKE_QUEUE is "wake"; ` + aQueue},
+		{[]string{live, queue + "/tasks/t", address, account}, `ORCHESTRATOR_WAKE_QUEUE is "projects/p1/locations/europe-west1/queues/wake/tasks/t"; ` + aQueue},
+		{[]string{live, queue, "ORCHESTRATOR_WAKE_URL=http://tick.run.app", account}, `ORCHESTRATOR_WAKE_URL is "http://tick.run.app"; ` + anURL},
+		{[]string{live, queue, "ORCHESTRATOR_WAKE_URL=tick.run.app", account}, `ORCHESTRATOR_WAKE_URL is "tick.run.app"; ` + anURL},
+		{[]string{live, queue, address + "?a=b", account}, `ORCHESTRATOR_WAKE_URL is "https://tick.run.app?a=b"; ` + anURL},
+		{[]string{live, queue, address, "ORCHESTRATOR_WAKE_ACCOUNT=wake"}, `ORCHESTRATOR_WAKE_ACCOUNT is "wake"; ` + anEmail},
+		{[]string{live, queue, address, "ORCHESTRATOR_WAKE_ACCOUNT=ada@example.com"}, `ORCHESTRATOR_WAKE_ACCOUNT is "ada@example.com"; ` + anEmail},
+		{[]string{queue, address, account},
+			"ORCHESTRATOR_WAKE_QUEUE is set, and the mode is mock (neither an emulator nor credentials are set); the queue calls a tick on Cloud Run, so the mode must be live"},
+	} {
+		t.Run(strings.Join(test.env, " "), func(t *testing.T) {
+			t.Parallel()
+			_, err := Load(env(test.env...))
+			if err == nil || err.Error() != test.want {
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+		})
 	}
 }
 
@@ -255,7 +298,7 @@ func TestSettingsShowEveryValueWithItsSource(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got[want.Name], want)
 		}
 	}
-	const settings = 29
+	const settings = 32
 	if len(got) != settings {
 		t.Errorf("%d settings are listed, want %d", len(got), settings)
 	}

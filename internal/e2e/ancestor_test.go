@@ -93,7 +93,9 @@ func TestAMockRunSurvivesTheDeathOfItsProcess(t *testing.T) {
 
 func TestVersionAndHelpNeedNothing(t *testing.T) {
 	t.Parallel()
-	run(t, orchestrator, nil, "--version").ok().shows("orchestrator ")
+	for _, program := range []string{orchestrator, server, migrate} {
+		run(t, program, nil, "--version").ok().shows(program + " " + released + " (commit 0123456789ab)")
+	}
 	help := run(t, orchestrator, nil, "--help").ok()
 	for _, command := range []string{"init", "run", "create-workflow", "list-workflows", "trigger", "status", "tasks", "apply", "cancel", "tick", "emulator", "config", "completion"} {
 		help.shows("\n  " + command + " ")

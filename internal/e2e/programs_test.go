@@ -101,8 +101,14 @@ func build(dir string) error {
 	return goBuild("-overlay", overlay, "-o", filepath.Join(dir, apart), "./local/orchestrator")
 }
 
+// stamp is what make build and the Dockerfile give to the linker.
+const (
+	released = "v0.0.0-e2e"
+	stamp    = "-X cloud-run-orchestrator/internal/release.version=" + released + " -X cloud-run-orchestrator/internal/release.commit=0123456789abcdef"
+)
+
 func goBuild(args ...string) error {
-	cmd := exec.Command("go", append([]string{"build", "-ldflags=-s -w"}, args...)...)
+	cmd := exec.Command("go", append([]string{"build", "-ldflags=-s -w " + stamp}, args...)...)
 	cmd.Dir = moduleRoot()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -69,6 +70,39 @@ func TestAProgramThatIsTooOldForTheDatabaseIsRefused(t *testing.T) {
 			w.unchanged(before)
 		})
 	}
+}
+
+func TestADatabaseThatIsTooOldForTheProgramIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, lifecycle.Mock)
+	w.exec(`UPDATE schema_migrations SET version = 1`)
+	before := w.dump()
+	for _, c := range openers {
+		run(t, c.program, w.env, c.args...).refused(1, "the database has schema version 1 and this program needs ", `run "orchestrator init" or "migrate up"`)
+	}
+	w.unchanged(before)
+}
+
+func TestAUserWithoutGrantsIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, lifecycle.Mock)
+	role := w.db.Name + "_tick"
+	w.exec(`CREATE ROLE ` + role + ` LOGIN PASSWORD 'hidden'`)
+	t.Cleanup(func() {
+		if _, err := w.db.Pool.Exec(context.Background(), `DROP ROLE `+role); err != nil {
+			t.Error(err)
+		}
+	})
+	before := w.dump()
+	env := w.with("DATABASE_URL=" + w.db.DSN + " user=" + role + " password=hidden") // the last one counts
+	for _, c := range openers {
+		o := run(t, c.program, env, c.args...)
+		o.refused(1, fmt.Sprintf("user %q may not use the tables of database %q", role, w.db.Name), `the migration job ("migrate up") makes the grants`)
+		if strings.Contains(o.stderr, "hidden") {
+			t.Errorf("%v tells the password: %s", o.args, o.stderr)
+		}
+	}
+	w.unchanged(before)
 }
 
 func TestADatabaseThatCannotBeReachedIsSaid(t *testing.T) {

@@ -2,6 +2,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"sync"
@@ -21,7 +22,9 @@ type Options struct {
 	CloudRun *cloudrun.Client // nil for an engine that never ticks
 	Mode     lifecycle.Mode
 	Defaults workflow.Defaults // of jobs whose definition leaves project or region out
-	Log      *slog.Logger
+	Log      *slog.Logger      // nil drops everything
+	// LogEveryTick writes a line for idle ticks too, as metrics need it; else they are only for debugging.
+	LogEveryTick bool
 
 	CallDeadline time.Duration // of one call to Cloud Run
 	Claim        time.Duration // how long a claimed row is its claimer's; above CallDeadline
@@ -33,6 +36,12 @@ type Options struct {
 	Account string // the service account that calls Cloud Run, empty where it is not known; only shown
 	Schema  int    // the newest schema version that this program knows; 0 where nobody asks
 
+	// Wake is called after every commit that gives ticks something to do; nil where they come by themselves. It takes seconds at most, and has no error
+	// that a caller could do anything about.
+	Wake func(ctx context.Context)
+	// Woken ends a tick's pause between two passes. It is for ticks in the process that is woken, and nil elsewhere.
+	Woken <-chan struct{}
+
 	// Clock reads both local clocks: the wall, and the monotonic one as the time since some fixed moment. nil is this machine's.
 	// With one that stands still no tick is ever cut short, and with a Budget below a second none naps.
 	Clock func() (wall time.Time, monotonic time.Duration)
@@ -43,8 +52,9 @@ type Engine struct {
 	Options
 	specs specs
 
-	mu   sync.Mutex
-	jobs map[string]lifecycle.JobFacts // as they were recorded last
+	mu       sync.Mutex
+	jobs     map[string]lifecycle.JobFacts // as they were recorded last
+	launched map[string]time.Duration      // by location, when it was recorded last that one was launched there, on the monotonic clock
 }
 
 // New makes an engine.
@@ -53,7 +63,17 @@ func New(o Options) *Engine {
 		start := time.Now()
 		o.Clock = func() (time.Time, time.Duration) { return time.Now().Round(0), time.Since(start) }
 	}
-	return &Engine{Options: o, jobs: map[string]lifecycle.JobFacts{}}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{Options: o, jobs: map[string]lifecycle.JobFacts{}, launched: map[string]time.Duration{}}
+}
+
+// wake has a tick come soon, for what was committed just now.
+func (e *Engine) wake(ctx context.Context) {
+	if e.Wake != nil {
+		e.Wake(ctx)
+	}
 }
 
 // newID makes an id. UUID v7 sort by time, so that new rows go to the end of the indexes.

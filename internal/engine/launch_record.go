@@ -105,6 +105,7 @@ type news struct {
 	unknown  int
 	answered bool
 	refused  bool
+	launched bool
 }
 
 func newDoors(gates []store.Gate) *doors {
@@ -160,11 +161,12 @@ func (d *doors) note(row store.ToSend, a lifecycle.Answer) {
 	d.shut[location] = d.over[location]
 	if lost || n.refused {
 		n.answered, n.unknown = true, 0
-		d.news[location] = n
 	}
+	n.launched = n.launched || a.Kind == lifecycle.AnswerNamed
+	d.news[location] = n
 }
 
-// keep writes down what was learned, for the other ticks. Where all is well there is nothing to write.
+// keep writes down what was learned, for the other ticks. Where all is well that is once a minute that something was launched.
 func (d *doors) keep(ctx context.Context, e *Engine) error {
 	d.mu.Lock()
 	learned := d.news
@@ -173,13 +175,36 @@ func (d *doors) keep(ctx context.Context, e *Engine) error {
 	var errs []error
 	for _, location := range sortedKeys(learned) {
 		n := learned[location]
-		var pause time.Duration
+		a := store.Answers{Unknown: n.unknown, Answered: n.answered, Launched: n.launched && e.worthNoting(location)}
 		if n.refused {
-			pause = quotaPause
+			a.Closed = quotaPause
 		}
-		errs = append(errs, e.Store.RecordAnswers(ctx, location, n.unknown, n.answered, pause))
+		if a == (store.Answers{}) {
+			continue
+		}
+		err := e.Store.RecordAnswers(ctx, location, a)
+		if err == nil && a.Launched {
+			e.noted(location)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// launchedEvery is how often a process writes down that a location takes launches.
+const launchedEvery = time.Minute
+
+func (e *Engine) worthNoting(location string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at, known := e.launched[location]
+	return !known || e.monotonic()-at >= launchedEvery
+}
+
+func (e *Engine) noted(location string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.launched[location] = e.monotonic()
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 
-	"cloud-run-orchestrator/internal/lifecycle"
 	"cloud-run-orchestrator/internal/store"
 	"cloud-run-orchestrator/internal/workflow"
 
@@ -134,13 +132,9 @@ func (e *Engine) finish(ctx context.Context, t *turn) (int, error) {
 	steps, err := pages(t, func() (int, error) { return e.Store.FinishSteps(ctx, now, page) })
 	runs, err2 := e.Store.FinishRuns(ctx, now, page)
 	for _, r := range runs {
-		name := fmt.Sprintf("%s.%d", r.Workflow, r.Number)
-		t.finished = append(t.finished, name+" "+string(r.Status))
-		level := slog.LevelInfo
-		if r.Status == lifecycle.Failed {
-			level = slog.LevelError
-		}
-		e.Log.Log(ctx, level, "run finished", "workflow", r.Workflow, "run", name, "run_id", r.ID, "status", r.Status, "reason", r.Reason, "failed_tasks", r.Failed)
+		f := Finished{ID: r.ID, Run: fmt.Sprintf("%s.%d", r.Workflow, r.Number), Workflow: r.Workflow, Status: r.Status, Reason: r.Reason, Tasks: r.Tasks, FailedTasks: r.Failed}
+		t.finished = append(t.finished, f)
+		e.logFinished(ctx, f)
 	}
 	return steps + len(runs), errors.Join(err, err2)
 }

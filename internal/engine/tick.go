@@ -8,6 +8,8 @@ import (
 
 	"cloud-run-orchestrator/internal/crash"
 	"cloud-run-orchestrator/internal/lifecycle"
+
+	"github.com/google/uuid"
 )
 
 // dueSoon is how far away something due may be for a tick to wait for it.
@@ -21,9 +23,23 @@ type Report struct {
 	Phases   []PhaseReport
 	Errors   []string
 	NextDue  *time.Time
-	Active   bool     // unfinished runs are left
-	Finished []string // runs that became final, as WORKFLOW.NUMBER STATUS
+	Active   bool       // unfinished runs are left
+	Finished []Finished // in the order in which they became final
 }
+
+// Finished is a run that a tick has made final.
+type Finished struct {
+	ID          uuid.UUID
+	Run         string // WORKFLOW.NUMBER
+	Workflow    string
+	Status      lifecycle.Status
+	Reason      string
+	Tasks       int
+	FailedTasks int
+}
+
+// String is WORKFLOW.NUMBER STATUS.
+func (f Finished) String() string { return f.Run + " " + string(f.Status) }
 
 // PhaseReport is one phase's part in all passes of a tick.
 type PhaseReport struct {
@@ -57,7 +73,7 @@ type turn struct {
 	now      time.Time // the database's clock, read once a pass
 	spent    func() bool
 	cut      bool // it stopped with work left
-	finished []string
+	finished []Finished
 }
 
 // over says whether the phase must stop before its next page or call.
@@ -71,6 +87,12 @@ func (t *turn) over() bool {
 // Tick moves everything that is due, again and again until nothing is due soon or the budget is spent. Ticks may overlap and die anywhere.
 // by is who asked for it. The report is complete even with an error, which joins what went wrong in the phases. A cancelled ctx begins no new work, and stops no call that has begun.
 func (e *Engine) Tick(ctx context.Context, by string) (Report, error) {
+	r, err := e.tick(ctx, by)
+	e.logTick(context.WithoutCancel(ctx), by, r, err)
+	return r, err
+}
+
+func (e *Engine) tick(ctx context.Context, by string) (Report, error) {
 	begun := e.monotonic()
 	stop := ctx.Done()
 	ctx = crash.During(context.WithoutCancel(ctx), "tick")
@@ -166,7 +188,7 @@ func (tk *tick) stopped() bool {
 	}
 }
 
-// sleep waits without holding a connection; false when the budget would be over, or the tick is to stop.
+// sleep waits without holding a connection, less long where something is asked for meanwhile; false when the budget would be over, or the tick is to stop.
 func (tk *tick) sleep(d time.Duration) bool {
 	if d >= tk.left() {
 		return false
@@ -175,6 +197,8 @@ func (tk *tick) sleep(d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-tk.e.Woken:
 		return true
 	case <-tk.stop:
 		return false

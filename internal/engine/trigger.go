@@ -52,7 +52,7 @@ func (e *Engine) Trigger(ctx context.Context, t Trigger) (run lifecycle.Run, rep
 		if err != nil {
 			return run, false, err
 		}
-		run, err = e.Store.Run(ctx, id)
+		run, err = e.created(ctx, id)
 		return run, replayed, err
 	}
 	return run, false, lifecycle.Conflict("workflow %q is being changed; trigger it again", t.Workflow)
@@ -62,8 +62,17 @@ func (e *Engine) replayed(ctx context.Context, id uuid.UUID, err error) (lifecyc
 	if err != nil {
 		return lifecycle.Run{}, false, err
 	}
-	run, err := e.Store.Run(ctx, id)
+	run, err := e.created(ctx, id)
 	return run, true, err
+}
+
+// created reads a run that is committed, and has a tick come for it. A request that is repeated does so again: perhaps the first one could not.
+func (e *Engine) created(ctx context.Context, id uuid.UUID) (lifecycle.Run, error) {
+	run, err := e.Store.Run(ctx, id)
+	if run.FinishedAt == nil {
+		e.wake(ctx)
+	}
+	return run, err
 }
 
 // newRun makes the run and its steps out of the definition.
@@ -120,8 +129,13 @@ func (e *Engine) Cancel(ctx context.Context, ref, reason, actor string) (lifecyc
 	if err != nil {
 		return run, err
 	}
-	if run, err = e.Store.Run(ctx, run.ID); err == nil && tooLate {
-		return run, lifecycle.Conflict("run %s has already ended as %s; a final run cannot be cancelled", runName(run), run.Status)
+	run, err = e.Store.Run(ctx, run.ID)
+	if !tooLate {
+		e.wake(ctx)
+		return run, err
+	}
+	if err == nil {
+		err = lifecycle.Conflict("run %s has already ended as %s; a final run cannot be cancelled", runName(run), run.Status)
 	}
 	return run, err
 }

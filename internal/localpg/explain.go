@@ -32,6 +32,13 @@ func Explain(err error) error {
 	return &connectionError{fmt.Sprintf("cannot reach PostgreSQL at %s: %s", where, reason(err)), err}
 }
 
+// SQLSTATEs of a refused login.
+const (
+	codeNoLogin       = "28000"
+	codeWrongPassword = "28P01"
+	codeMayNot        = "42501"
+)
+
 // cloudSQLHost begins the host of a connection string for a Cloud SQL instance.
 const cloudSQLHost = "/cloudsql/"
 
@@ -75,7 +82,14 @@ func place(host string, port uint16) string {
 
 func refused(where string, cfg *pgconn.Config, refusal *pgconn.PgError) string {
 	switch refusal.Code {
-	case "28P01", "28000":
+	case codeWrongPassword, codeNoLogin, codeMayNot:
+		if strings.HasPrefix(cfg.Host, cloudSQLHost) {
+			return fmt.Sprintf(`%s does not let user %q into database %q: %s; it must be an IAM user of the instance, and the migration job ("migrate up") makes its grants`,
+				where, cfg.User, cfg.Database, refusal.Message)
+		}
+		if refusal.Code == codeMayNot {
+			return fmt.Sprintf("PostgreSQL at %s does not let user %q into database %q: %s", where, cfg.User, cfg.Database, refusal.Message)
+		}
 		return fmt.Sprintf("PostgreSQL at %s does not let user %q in: %s; check user and password", where, cfg.User, refusal.Message)
 	case codeNoDatabase:
 		return fmt.Sprintf(`PostgreSQL at %s has no database %q; "orchestrator init" or "migrate up" makes it`, where, cfg.Database)

@@ -78,6 +78,46 @@ func connect(t *testing.T, dsn string) error {
 	return err
 }
 
+func TestExplainSaysWhoMayNotEnterWhichDatabase(t *testing.T) {
+	t.Parallel()
+	server := mustStart(t, Options{Dir: filepath.Join(folder(t), "pg")})
+	conn, err := pgx.Connect(within(t), server.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(within(t)) })
+	for _, sql := range []string{`CREATE ROLE "tick@p.iam" LOGIN`, `CREATE DATABASE jobs`, `REVOKE CONNECT ON DATABASE jobs FROM PUBLIC`} {
+		if _, err := conn.Exec(within(t), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	address := onNetwork(t, server)
+	const grants = `; it must be an IAM user of the instance, and the migration job ("migrate up") makes its grants`
+	for _, test := range []struct{ name, dsn, want string }{
+		{"no role in Cloud SQL", "host=/cloudsql/p:r:i user=trigger@p.iam dbname=jobs", `Cloud SQL instance p:r:i does not let user "trigger@p.iam" into database "jobs": role "trigger@p.iam" does not exist` + grants},
+		{"no right in Cloud SQL", "host=/cloudsql/p:r:i user=tick@p.iam dbname=jobs", `Cloud SQL instance p:r:i does not let user "tick@p.iam" into database "jobs": permission denied for database "jobs"` + grants},
+		{"no right elsewhere", "postgres://tick%40p.iam@" + address + "/jobs", `PostgreSQL at ` + address + ` does not let user "tick@p.iam" into database "jobs": permission denied for database "jobs"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := pgx.ParseConfig(test.dsn + " sslmode=disable")
+			if strings.HasPrefix(test.dsn, "postgres://") {
+				cfg, err = pgx.ParseConfig(test.dsn + "?sslmode=disable")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "tcp", address)
+			}
+			_, err = pgx.ConnectConfig(within(t), cfg)
+			if err == nil || Explain(err).Error() != test.want {
+				t.Errorf("got  %v\nwant %s", Explain(err), test.want)
+			}
+		})
+	}
+}
+
 func TestExplainLeavesOtherErrorsAlone(t *testing.T) {
 	t.Parallel()
 	if Explain(nil) != nil {

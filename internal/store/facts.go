@@ -96,14 +96,23 @@ func (s *Store) PassGate(ctx context.Context, location string, next time.Duratio
 }
 
 const recordAnswersSQL = `
-INSERT INTO quotas AS q (name, refilled_at, unknown_answers, not_before)
-SELECT 'run:' || $1, now, $2, CASE WHEN $4::interval > interval '0' THEN now + $4::interval END FROM clock() AS now
+INSERT INTO quotas AS q (name, refilled_at, unknown_answers, not_before, launched_at)
+SELECT 'run:' || $1, now, $2, CASE WHEN $4::interval > interval '0' THEN now + $4::interval END, CASE WHEN $5 THEN now END FROM clock() AS now
 ON CONFLICT (name) DO UPDATE
     SET unknown_answers = CASE WHEN $3 THEN excluded.unknown_answers ELSE q.unknown_answers + excluded.unknown_answers END,
-        not_before = CASE WHEN $4::interval > interval '0' THEN excluded.not_before WHEN $3 THEN NULL ELSE q.not_before END`
+        not_before = CASE WHEN $4::interval > interval '0' THEN excluded.not_before WHEN $3 THEN NULL ELSE q.not_before END,
+        launched_at = coalesce(excluded.launched_at, q.launched_at)`
 
-// RecordAnswers counts launches in a location that were not answered since the last answer; answered starts the count anew. closed, above 0, stops launching there for so long.
-func (s *Store) RecordAnswers(ctx context.Context, location string, unknown int, answered bool, closed time.Duration) error {
-	_, err := s.pool.Exec(ctx, recordAnswersSQL, location, unknown, answered, closed)
+// Answers are what a tick learned about a location since it wrote it down last.
+type Answers struct {
+	Unknown  int           // launches without an answer, since the last answer
+	Answered bool          // there was one, so what was counted before counts no more
+	Closed   time.Duration // above 0: nothing is launched there for so long
+	Launched bool          // one of the answers was a name
+}
+
+// RecordAnswers keeps what was learned about launching in a location.
+func (s *Store) RecordAnswers(ctx context.Context, location string, a Answers) error {
+	_, err := s.pool.Exec(ctx, recordAnswersSQL, location, a.Unknown, a.Answered, a.Closed, a.Launched)
 	return wrap(err, "record answers of %s", location)
 }

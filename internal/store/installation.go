@@ -24,7 +24,7 @@ type Installation struct {
 }
 
 // ErrNotMigrated: the schema is missing or has no installation.
-var ErrNotMigrated = errors.New(`the database is not prepared; run "orchestrator init"`)
+var ErrNotMigrated = errors.New(`the database is not prepared; run "orchestrator init", or the migration job ("migrate up")`)
 
 const installationSQL = `
 SELECT i.id, i.mode, i.oldest_release, i.launch_blocked_reason, i.last_tick_at,
@@ -39,6 +39,10 @@ func (s *Store) Installation(ctx context.Context) (Installation, error) {
 	var pg *pgconn.PgError
 	if errors.Is(err, pgx.ErrNoRows) || errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3D000") { // undefined_table, invalid_catalog_name
 		return i, ErrNotMigrated
+	}
+	if pg != nil && pg.Code == "42501" { // insufficient_privilege
+		cfg := s.pool.Config().ConnConfig
+		return i, fmt.Errorf(`user %q may not use the tables of database %q (%s); the migration job ("migrate up") makes the grants of the functions' users`, cfg.User, cfg.Database, pg.Message)
 	}
 	if err != nil {
 		return i, wrap(err, "read the installation")

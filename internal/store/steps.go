@@ -218,7 +218,8 @@ type FinishedRun struct {
 	Number   int64
 	Status   lifecycle.Status
 	Reason   string
-	Failed   int
+	Tasks    int
+	Failed   int // tasks
 }
 
 const finishRunsSQL = `
@@ -233,7 +234,7 @@ WITH due AS MATERIALIZED (
     SELECT due.id,
            bool_or(s.stopped AND r.stop_requested_at IS NOT NULL AND s.status = r.stop_as) AS by_stop,
            bool_or(s.status = 'failed') AS any_failed,
-           sum(s.failed)::integer AS failed,
+           sum(coalesce(s.task_count, 0))::integer AS tasks, sum(s.failed)::integer AS failed,
            (array_agg('step ' || s.name || ': ' || s.reason ORDER BY s.finished_at, s.step_no) FILTER (WHERE s.status = 'failed'))[1] AS why
     FROM due
     JOIN runs r ON r.id = due.id
@@ -246,12 +247,12 @@ WITH due AS MATERIALIZED (
             finished_at = $1
     FROM parts p
     WHERE r.id = p.id AND r.finished_at IS NULL
-    RETURNING r.id, r.workflow_id, r.number, r.status, r.reason, p.failed, r.stop_requested_at IS NOT NULL AND NOT p.by_stop AS too_late
+    RETURNING r.id, r.workflow_id, r.number, r.status, r.reason, p.tasks, p.failed, r.stop_requested_at IS NOT NULL AND NOT p.by_stop AS too_late
 ), noted AS (
     INSERT INTO events (run_id, at, kind, actor, subject, detail)
     SELECT id, $1, 'run_' || status, 'tick', 'run', reason || CASE WHEN too_late THEN 'a stop came too late to change it' ELSE '' END FROM moved
 )
-SELECT m.id, w.name, m.number, m.status, m.reason, m.failed
+SELECT m.id, w.name, m.number, m.status, m.reason, m.tasks, m.failed
 FROM moved m
 JOIN workflows w ON w.id = m.workflow_id
 ORDER BY m.id`

@@ -8,18 +8,24 @@ import (
 // What names are made of, for messages.
 const (
 	labelRule   = "lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen, at most 63 characters"
+	nameRule    = labelRule + "; and not " + reserved + ", which is an address of the functions"
 	wordRule    = "lower-case letters, digits and underscores, beginning with a letter, at most 63 characters"
 	projectRule = "ids such as my-gcp-project"
 	regionRule  = "names such as us-central1"
 )
 
+// reserved is no workflow's name, since GET /workflows/health tells whether the function is there.
+const reserved = "health"
+
 // ValidName is nil for a name that a workflow may have, else an error that says what is allowed.
 func ValidName(name string) error {
-	if isLabel(name) {
+	if isName(name) {
 		return nil
 	}
-	return fmt.Errorf("%s cannot be a workflow's name; allowed are %s", quoted(name), labelRule)
+	return fmt.Errorf("%s cannot be a workflow's name; allowed are %s", quoted(name), nameRule)
 }
+
+func isName(s string) bool { return isLabel(s) && s != reserved }
 
 // isLabel: [a-z]([-a-z0-9]*[a-z0-9])?, at most 63. Workflows, jobs and containers are named so.
 func isLabel(s string) bool {

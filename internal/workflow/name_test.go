@@ -14,7 +14,7 @@ func TestNames(t *testing.T) {
 		yes, not []string
 	}{
 		{"workflow", func(s string) bool { return ValidName(s) == nil },
-			[]string{"a", "a1", "nightly-report", "a--b", long}, []string{"", "-a", "a-", "1a", "A", "a_b", "a.b", "ä", "a b", "a\n", long + "a"}},
+			[]string{"a", "a1", "nightly-report", "a--b", long}, []string{"", "-a", "a-", "1a", "A", "a_b", "a.b", "ä", "a b", "a\n", long + "a", "health"}},
 		{"step", isWord, []string{"a", "a1", "list_files", "a_", long}, []string{"", "_a", "1a", "A", "a-b", "ä", long + "a"}},
 		{"variable", isEnvName, []string{"A", "a", "_", "A_1", long + long}, []string{"", "1A", "A-B", "Ä", "A B", "A="}},
 		{"project", isProject, []string{"p", "my-gcp-project", "123456789", "example.com:my-project", "p1"},
@@ -38,7 +38,7 @@ func TestNames(t *testing.T) {
 		})
 	}
 	checkError(t, ValidName("My Workflow"), `"My Workflow" cannot be a workflow's name; allowed are lower-case letters, digits and hyphens, `+
-		`beginning with a letter and not ending with a hyphen, at most 63 characters`)
+		`beginning with a letter and not ending with a hyphen, at most 63 characters; and not health, which is an address of the functions`)
 }
 
 func TestNearestFindsWhatWasProbablyMeant(t *testing.T) {

@@ -43,7 +43,7 @@ func (r *reader) misplaced(n *node, reason string, fields []string) {
 // header reads what stands at the top in both forms.
 func (r *reader) header(root *node) {
 	if n := root.child("name"); n != nil {
-		r.spec.Name = r.name(n, isLabel, "workflow's name", labelRule)
+		r.spec.Name = r.name(n, isName, "workflow's name", nameRule)
 	} else {
 		r.missing(root, "name", "missing; write name: my-workflow")
 	}

@@ -61,9 +61,11 @@ steps:
 func TestAWorkflowThatCannotBeIsRefusedWithItsPlaces(t *testing.T) {
 	t.Parallel()
 	checkRefusals(t, []refusal{
+		{"the name of an address", "name: health\njob: {name: load}\ntasks: {count: 1}\n",
+			`w.yaml:1:1: name: "health" cannot be a workflow's name; allowed are lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen, at most 63 characters; and not health, which is an address of the functions`},
 		{"several problems at once in the order of the document", severalProblems,
 			strings.Join([]string{
-				`w.yaml:2:1: name: "Nightly" cannot be a workflow's name; allowed are lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen, at most 63 characters`,
+				`w.yaml:2:1: name: "Nightly" cannot be a workflow's name; allowed are lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen, at most 63 characters; and not health, which is an address of the functions`,
 				`w.yaml:3:1: descripton: unknown field; allowed here: name, description, labels, params, max_executions, defaults, steps; did you mean "description"?`,
 				`w.yaml:4:10: labels.team: 5 is not text; write it in quotes: "5"`,
 				`w.yaml:5:18: defaults.job.regoin: unknown field; allowed here: project, region, name, container; did you mean "region"?`,

@@ -13,6 +13,7 @@ import (
 	"cloud-run-orchestrator/internal/cli"
 	"cloud-run-orchestrator/internal/config"
 	"cloud-run-orchestrator/internal/lifecycle"
+	"cloud-run-orchestrator/internal/release"
 )
 
 // local are the commands that work in this process.
@@ -63,7 +64,7 @@ func serve(ctx context.Context, getenv func(string) string, r cli.ServeRequest) 
 	if r.Listen != "" {
 		cfg.Listen = r.Listen
 	}
-	return told(app.Serve(ctx, cfg, version(), r.Every, logger(cfg), func(s app.Serving) {
+	return told(app.Serve(ctx, cfg, release.Version(), r.Every, logger(cfg), func(s app.Serving) {
 		r.Ready(cli.ServeInfo{URL: s.URL, Database: s.Database, CloudRun: s.CloudRun})
 	}))
 }
@@ -100,7 +101,7 @@ func inProcess(ctx context.Context, getenv func(string) string) (http.RoundTripp
 	if cfg.LogLevel == slog.LevelInfo { // for servers; a command has words of its own
 		cfg.LogLevel = slog.LevelWarn
 	}
-	a, err := app.Open(ctx, cfg, version(), logger(cfg))
+	a, err := app.Open(ctx, cfg, release.Version(), logger(cfg))
 	if err != nil {
 		return nil, nil, "", told(err)
 	}
@@ -118,7 +119,7 @@ func finish(a *app.App, longestCall time.Duration) {
 }
 
 func demo(ctx context.Context, r cli.DemoRequest) (cli.DemoEnv, error) {
-	d, err := app.StartDemo(ctx, "local/examples/jobs.yaml", version(), slog.New(slog.DiscardHandler), r.Say)
+	d, err := app.StartDemo(ctx, "local/examples/jobs.yaml", release.Version(), slog.New(slog.DiscardHandler), r.Say)
 	if err != nil {
 		return cli.DemoEnv{}, err
 	}

@@ -4,19 +4,16 @@ package main
 import (
 	"context"
 	"os"
-	"runtime/debug"
 
 	"cloud-run-orchestrator/internal/cli"
+	"cloud-run-orchestrator/internal/release"
 
 	"golang.org/x/term"
 )
 
-// release is what the build was made from, as in v1.2.3; the linker sets it: -ldflags "-X main.release=v1.2.3".
-var release string
-
 func main() {
 	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.Options{
-		Version:     version(),
+		Version:     release.String(),
 		Local:       local(os.Getenv),
 		Stdin:       os.Stdin,
 		Stdout:      os.Stdout,
@@ -37,16 +34,4 @@ func width(f *os.File) int {
 		return 80
 	}
 	return columns
-}
-
-// version is the release, the module's version, or the commit that the program was built from.
-func version() string {
-	if release != "" {
-		return release
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

@@ -109,6 +109,16 @@ quick_start() {
 	contains "$(cli tasks "$id")" mock-
 }
 
+# versions: every program of the image says the release and the commit that the image was built from.
+versions() {
+	local program said
+	step "versions"
+	said=${VERSION:-$(git describe --tags --always --dirty)}
+	for program in server migrate orchestrator; do
+		contains "$(plain_compose run -T --rm --no-deps --entrypoint "/app/$program" functions --version)" "$program $said"
+	done
+}
+
 # bad_input: the commands answer with their exit codes through the containers, too.
 bad_input() {
 	local said code=0
@@ -235,6 +245,7 @@ live() {
 }
 
 quick_start
+versions
 bad_input
 published_port
 hardening functions orchestrator

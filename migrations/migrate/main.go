@@ -14,6 +14,7 @@ import (
 	"cloud-run-orchestrator/internal/cloudsql"
 	"cloud-run-orchestrator/internal/config"
 	"cloud-run-orchestrator/internal/localpg"
+	"cloud-run-orchestrator/internal/release"
 	"cloud-run-orchestrator/migrations"
 )
 
@@ -21,6 +22,7 @@ const usage = `usage: migrate up          apply what is missing, and make the gr
        migrate down N      take the last N migrations back, with their data
        migrate version     say which migration the database is at
        migrate force N     record that the database is at migration N, after a repair by hand
+       migrate --version   say which release this program is of
 `
 
 func main() {
@@ -52,6 +54,8 @@ func parse(args []string) (command, bool) {
 		return up, true
 	case len(args) == 1 && args[0] == "version":
 		return version, true
+	case len(args) == 1 && args[0] == "--version":
+		return ownVersion, true
 	case len(args) == 2 && args[0] == "down":
 		n, err := strconv.Atoi(args[1])
 		return down(n), err == nil && n > 0
@@ -119,6 +123,12 @@ func version(ctx context.Context, getenv func(string) string, out io.Writer) err
 		_, err = fmt.Fprintf(out, "version %d of %d%s\n", number, migrations.Latest(), state)
 		return err
 	})
+}
+
+// ownVersion needs no database.
+func ownVersion(_ context.Context, _ func(string) string, out io.Writer) error {
+	_, err := fmt.Fprintln(out, "migrate", release.String())
+	return err
 }
 
 func force(n int) command {

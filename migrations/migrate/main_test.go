@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloud-run-orchestrator/internal/release"
 	"cloud-run-orchestrator/internal/testdb"
 	"cloud-run-orchestrator/migrations"
 )
@@ -82,9 +83,17 @@ func TestTheLifeOfADatabase(t *testing.T) {
 	}
 }
 
+func TestTheProgramSaysItsVersion(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := migrate(t, nil, "--version")
+	if code != 0 || stdout != "migrate "+release.String()+"\n" || stderr != "" {
+		t.Errorf("code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
 func TestAWrongCommandLineShowsTheUsage(t *testing.T) {
 	t.Parallel()
-	for _, args := range []string{"", "sideways", "up now", "down", "down none", "down 0", "force", "force -1", "version 3"} {
+	for _, args := range []string{"", "sideways", "up now", "--version now", "down", "down none", "down 0", "force", "force -1", "version 3"} {
 		code, stdout, stderr := migrate(t, nil, strings.Fields(args)...)
 		if code != 2 || stdout != "" || !strings.HasPrefix(stderr, "usage: migrate up ") {
 			t.Errorf("migrate %s: code %d, %q, %q", args, code, stdout, stderr)
