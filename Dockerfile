@@ -6,7 +6,7 @@ ENV CGO_ENABLED=0 GOFLAGS=-trimpath
 # Layers of their own for what seldom changes: the modules, and the slowest of them compiled.
 COPY go.mod go.sum ./
 RUN go mod download
-RUN go build cloud.google.com/go/cloudsqlconn cloud.google.com/go/run/apiv2 github.com/jackc/pgx/v5/pgxpool
+RUN go build cloud.google.com/go/cloudsqlconn cloud.google.com/go/cloudtasks/apiv2 cloud.google.com/go/run/apiv2 github.com/jackc/pgx/v5/pgxpool
 
 COPY . .
 ARG VERSION=""

@@ -9,13 +9,15 @@ GOFLAGS ?= -buildvcs=false
 export VERSION COMMIT ORCHESTRATOR_IMAGE GOFLAGS
 
 RELEASE := cloud-run-orchestrator/internal/release
+LDFLAGS := -X $(RELEASE).version=$(VERSION) -X $(RELEASE).commit=$(COMMIT)
+PLATFORMS ?= darwin/amd64 darwin/arm64 linux/amd64 linux/arm64
 PROGRAMS := ./functions/server ./local/examples/primes ./local/orchestrator ./migrations/migrate
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 COMPOSE := local/scripts/compose.sh
 DURATION ?= 2m
 SEED ?= 1
 
-.PHONY: help deps build demo run test test-race crash-test upgrade-test mutation-test chaos fuzz bench lint fmt tf image up down compose-test
+.PHONY: help deps build demo run test test-race crash-test upgrade-test mutation-test chaos fuzz bench lint fmt tf image dist up down compose-test
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +26,7 @@ deps: ## install what any target below misses: PostgreSQL, curl, gcc (apt-get, b
 	@local/scripts/deps.sh curl gcc
 
 build: ## build the programs into bin/
-	go build -ldflags "-X $(RELEASE).version=$(VERSION) -X $(RELEASE).commit=$(COMMIT)" -o bin/ $(PROGRAMS)
+	go build -ldflags "$(LDFLAGS)" -o bin/ $(PROGRAMS)
 
 demo: ## count the primes below 1,000,000,000 with 200 real processes, and check the sum
 	@local/scripts/deps.sh
@@ -83,6 +85,9 @@ fmt: ## format the code
 
 tf: ## check terraform/ without an account: format, validation, tests, two plans; TERRAFORM=COMMAND is the terraform to use
 	@local/scripts/tf.sh
+
+dist: ## build the orchestrator command for PLATFORMS (Linux and macOS) into dist/, with checksums
+	@LDFLAGS="$(LDFLAGS)" local/scripts/dist.sh $(PLATFORMS)
 
 image: ## build the container image
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --tag $(ORCHESTRATOR_IMAGE) .
