@@ -1,8 +1,9 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
-COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+# Asked once: the checkout may change while something runs.
+VERSION := $(or $(VERSION),$(shell git describe --tags --always --dirty 2>/dev/null))
+COMMIT := $(or $(COMMIT),$(shell git rev-parse HEAD 2>/dev/null))
 ORCHESTRATOR_IMAGE ?= cloud-run-orchestrator:local
 # What is above is enough: Go's own stamp fails in a checkout that belongs to somebody else.
 GOFLAGS ?= -buildvcs=false
