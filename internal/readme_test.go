@@ -13,6 +13,8 @@ import (
 	"cloud-run-orchestrator/internal/config"
 	"cloud-run-orchestrator/internal/lifecycle"
 	"cloud-run-orchestrator/internal/workflow"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // readme is the README's text.
@@ -172,19 +174,53 @@ func TestREADMEHasEveryVariableOfAContainer(t *testing.T) {
 
 var link = regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`)
 
-func TestLinksOfTheREADMELeadSomewhere(t *testing.T) {
+// documents are the texts for people.
+func documents(t *testing.T) []string {
+	t.Helper()
+	list := []string{"../README.md", "../terraform/README.md"}
+	for _, pattern := range []string{"../docs/*.md", "../docs/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, found...)
+	}
+	return list
+}
+
+var (
+	heading     = regexp.MustCompile("(?m)^#+ (.+)$")
+	notInAnchor = regexp.MustCompile("[^a-z0-9 _-]")
+)
+
+// hasAnchor says whether a document has the heading of an anchor, as GitHub makes one of the other.
+func hasAnchor(t *testing.T, file, anchor string) bool {
+	t.Helper()
+	for _, h := range heading.FindAllStringSubmatch(contents(t, file), -1) {
+		if "#"+strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}
+
+func TestLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
 	t.Parallel()
-	text := readme(t)
-	for _, found := range link.FindAllStringSubmatch(text, -1) {
-		target, anchor := found[1], found[2]
-		if strings.HasPrefix(target, "https://") {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join("..", target)); err != nil {
-			t.Errorf("README.md: %v", err)
-		}
-		if anchor != "" && !strings.Contains(strings.ToLower(text), "\n## "+strings.ReplaceAll(anchor[1:], "-", " ")+"\n") {
-			t.Errorf("README.md has no heading for %s", anchor)
+	for _, document := range documents(t) {
+		for _, found := range link.FindAllStringSubmatch(contents(t, document), -1) {
+			target, anchor := found[1], found[2]
+			if strings.HasPrefix(target, "https://") {
+				continue
+			}
+			file := document
+			if target != "" {
+				file = filepath.Join(filepath.Dir(document), target)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: %v", document, err)
+			} else if anchor != "" && !hasAnchor(t, file, anchor) {
+				t.Errorf("%s: %s has no heading for %s", document, file, anchor)
+			}
 		}
 	}
 }
@@ -208,18 +244,27 @@ func TestREADMEShowsWhereEveryPackageIs(t *testing.T) {
 	}
 }
 
-var makeTarget = regexp.MustCompile("(?m)[`^]make ([a-z-]+)")
+var makeTarget = regexp.MustCompile("(?m)(?:^|`|run: |&& )make (?:-C \\S+ )?([a-z-]+)")
 
-func TestREADMENamesTargetsThatExist(t *testing.T) {
+func TestDocumentsNameTargetsThatExist(t *testing.T) {
 	t.Parallel()
+	services, err := filepath.Glob("../docs/ci/*.y*ml")
+	if err != nil || len(services) != 2 {
+		t.Fatalf("files for build services: %v, %v", services, err)
+	}
 	makefile := contents(t, "../Makefile")
-	found := makeTarget.FindAllStringSubmatch(readme(t), -1)
-	for _, target := range found {
-		if !strings.Contains(makefile, "\n"+target[1]+":") {
-			t.Errorf("README.md: the Makefile has no target %s", target[1])
+	for _, name := range append(documents(t), services...) {
+		for _, found := range makeTarget.FindAllStringSubmatch(contents(t, name), -1) {
+			if !strings.Contains(makefile, "\n"+found[1]+":") {
+				t.Errorf("%s names make %s, which is no target", name, found[1])
+			}
 		}
 	}
-	if len(found) == 0 {
-		t.Error("README.md names no target")
+	for _, name := range services {
+		var file map[string]any
+		if err := yaml.Unmarshal([]byte(contents(t, name)), &file); err != nil || len(file) < 3 {
+			t.Errorf("%s: %v, %v", name, file, err)
+		}
 	}
 }
+

@@ -75,7 +75,7 @@ func (c *console) restored(r api.RestoreReport) error {
 }
 
 func (c *console) printRestored(r api.RestoreReport) {
-	fmt.Fprintf(c.out, "%s that the database had forgotten: put back\n", plural(r.Remembered, "send"))
+	fmt.Fprintf(c.out, "%s put back that the database had forgotten\n", plural(r.Remembered, "send"))
 	c.printLeftAlone(r.LeftAlone)
 	if r.StoppedSteps > 0 {
 		fmt.Fprintf(c.out, "%s stopped: their unsent tasks may have run, look before they run again\n", plural(r.StoppedSteps, "step"))

@@ -30,7 +30,7 @@ func TestABackupTakenInTheMiddleOfARunRepeatsNothing(t *testing.T) {
 	w.serve()
 	w.cli("tick").ok()
 	w.cli("doctor").ends(1).shows("restored or copied", "--restored-to TIME")
-	w.cli("doctor", "--restored-to", at).ok().shows("sends that the database had forgotten: put back", "launching goes on from this database")
+	w.cli("doctor", "--restored-to", at).ok().shows("put back that the database had forgotten", "launching goes on from this database")
 	if r := w.run("big.1"); r.FinishedAt == nil {
 		w.ticker()
 	}
