@@ -115,7 +115,7 @@ versions() {
 	step "versions"
 	said=${VERSION:-$(git describe --tags --always --dirty)}
 	for program in server migrate orchestrator; do
-		contains "$(plain_compose run -T --rm --no-deps --entrypoint "/app/$program" functions --version)" "$program $said"
+		contains "$(plain_compose run -T --rm --no-deps --entrypoint "/app/$program" functions --version 2>&1)" "$program $said"
 	done
 }
 
