@@ -170,6 +170,28 @@ func TestTasksOfAnExecutionThatIsGivenUpAreNotRunAgain(t *testing.T) {
 	}
 }
 
+// A cancel that is repeated before the restore ends the second step at once, and its executions belong to nothing.
+func TestACancelThatIsRepeatedAfterTheRestoreReachesWhatWasForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apply(secondWaits)
+	run := w.trigger("two")
+	w.onePass()
+	dump, at := w.db.Dump(t), w.now()
+	w.later(2 * time.Minute)
+	w.tickUntil(run, "in its second step", func(d engine.RunDetail) bool { return d.Steps[1].Counts.Running == 3 })
+	w.goBack(dump)
+	w.restored(at)
+	w.cancel(run)
+	if d := w.finish(run); d.Run.Status != lifecycle.Cancelled || d.Steps[1].Counts.Cancelled != 3 {
+		t.Errorf("%s, %+v", d.Run.Status, d.Steps[1].Counts)
+	}
+	if n := w.count(`SELECT count(*) FROM executions WHERE outcome = 'cancelled' AND cloud_run_execution_name IS NOT NULL`); n != 3 {
+		t.Errorf("%d executions were asked to stop", n)
+	}
+	w.startedOnce(5)
+}
+
 func TestALookThatFailsKeepsNoRestoreFromItsEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
