@@ -44,7 +44,7 @@ var rights = map[string][]grant{
 		{"SELECT, INSERT (id, workflow_id, number, version, status, mode, params, origin, scheduled_at, created_by, max_executions, created_at), UPDATE (stop_requested_at, stop_as, stop_scope, stop_reason)", "runs"},
 		{"SELECT, INSERT", "idempotency_keys"},
 		{"SELECT, INSERT (run_id, step_no, name, status, needs, job, task_count, tolerated, max_executions), UPDATE (stop_requested_at, stop_as, stop_scope, stop_reason)", "steps"},
-		{"SELECT, INSERT", "events"},
+		{"SELECT, INSERT (run_id, at, kind, actor, subject, detail)", "events"}, // with numbers of its own choice it could keep tick from writing any
 	},
 	"status": {
 		{"SELECT", "workflows"},
@@ -102,11 +102,28 @@ FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND pg_has_role(relowner, 'USAGE')
 ORDER BY relname`
 
+	// Who may attach such a trigger function to a table of their own, a temporary one is enough, writes the counters with the owner's rights.
+	// Firing a trigger needs no right. What an extension has made is not ours.
+	ownFunctionsSQL = `
+SELECT p.oid::regprocedure::text
+FROM pg_proc p
+WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND pg_has_role(p.proowner, 'USAGE')
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+UNION
+SELECT 'public.clock()'
+ORDER BY 1`
+
+	ownersSQL = `
+SELECT u.name
+FROM unnest($1::text[]) AS u(name), pg_class c
+WHERE c.oid = to_regclass('public.installation') AND pg_has_role(u.name, c.relowner, 'MEMBER')
+ORDER BY u.name`
+
 	schemaRightsSQL = `SELECT has_schema_privilege($1, 'public', 'USAGE'), has_schema_privilege($1, 'public', 'CREATE')`
 )
 
 // Grant gives the functions' users exactly what their functions need, and takes away what they had besides. It is one transaction, so a function
-// that is at work notices nothing. The error is of kind lifecycle.ErrInvalid where a user does not exist or serves two functions.
+// that is at work notices nothing. The error is of kind lifecycle.ErrInvalid where a user does not exist, serves two functions, or has the owner's rights.
 func Grant(ctx context.Context, t Target, u Users) error {
 	_, err := within(ctx, t, func(ctx context.Context, conn *pgx.Conn) (Result, error) {
 		return Result{}, pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return grantAll(ctx, tx, u) })
@@ -124,24 +141,25 @@ func grantAll(ctx context.Context, tx pgx.Tx, u Users) error {
 	if _, err := tx.Exec(ctx, lockGrantsSQL); err != nil {
 		return fmt.Errorf("make the grants: %w", err)
 	}
-	rows, err := tx.Query(ctx, ownTablesSQL)
-	if err != nil {
-		return fmt.Errorf("list the tables: %w", err)
-	}
-	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	tables, err := namesIn(ctx, tx, ownTablesSQL)
 	if err != nil {
 		return fmt.Errorf("list the tables: %w", err)
 	}
 	if len(tables) == 0 {
 		return errors.New("cannot make the grants: this user owns no tables here; they are made by the user who owns them")
 	}
-	statements := []string{"REVOKE ALL ON FUNCTION clock(), database_mark() FROM PUBLIC"}
+	functions, err := namesIn(ctx, tx, ownFunctionsSQL)
+	if err != nil {
+		return fmt.Errorf("list the functions: %w", err)
+	}
+	all := objects{strings.Join(tables, ", "), strings.Join(functions, ", ")}
+	statements := []string{"REVOKE ALL ON FUNCTION " + all.functions + " FROM PUBLIC"}
 	for _, n := range u.named() {
 		schema, err := schemaRights(ctx, tx, n.user)
 		if err != nil {
 			return err
 		}
-		statements = append(append(statements, schema...), n.statements(strings.Join(tables, ", "))...)
+		statements = append(append(statements, schema...), n.statements(all)...)
 	}
 	for _, sql := range statements {
 		if _, err := tx.Exec(ctx, sql); err != nil {
@@ -149,6 +167,17 @@ func grantAll(ctx context.Context, tx pgx.Tx, u Users) error {
 		}
 	}
 	return nil
+}
+
+// objects are what rights are given on, as SQL lists them.
+type objects struct{ tables, functions string }
+
+func namesIn(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]string, error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 // schemaRights are the statements after which a user may use the schema and make nothing in it, as is so by default.
@@ -166,7 +195,8 @@ func schemaRights(ctx context.Context, tx pgx.Tx, user string) (list []string, e
 	return list, nil
 }
 
-// check refuses users that are not there, and one that would have the rights of two functions.
+// check refuses users that are not there, one that would have the rights of two functions, and one that has the owner's: no grant would limit it, and
+// what is taken away from the owner itself is missing to every trigger and foreign key.
 func (u Users) check(ctx context.Context, tx pgx.Tx) error {
 	var names []string
 	of := map[string]string{}
@@ -177,26 +207,29 @@ func (u Users) check(ctx context.Context, tx pgx.Tx) error {
 		of[n.user] = n.function
 		names = append(names, n.user)
 	}
-	rows, err := tx.Query(ctx, missingUsersSQL, names)
-	if err != nil {
-		return fmt.Errorf("look for the functions' users: %w", err)
-	}
-	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	missing, err := namesIn(ctx, tx, missingUsersSQL, names)
 	if err != nil {
 		return fmt.Errorf("look for the functions' users: %w", err)
 	}
 	if len(missing) > 0 {
 		return lifecycle.Invalid("the database server has no user %s; create it, then migrate again", strings.Join(missing, ", nor "))
 	}
+	owners, err := namesIn(ctx, tx, ownersSQL, names)
+	if err != nil {
+		return fmt.Errorf("look for the functions' users: %w", err)
+	}
+	if len(owners) > 0 {
+		return lifecycle.Invalid("user %s has the rights of the user who owns the tables; each function needs a user of its own, that is a member of no other", strings.Join(owners, " and "))
+	}
 	return nil
 }
 
 // statements take everything away and give what is needed. The user's name comes from outside, all else is written here.
-func (n namedUser) statements(tables string) []string {
+func (n namedUser) statements(all objects) []string {
 	user := pgx.Identifier{n.user}.Sanitize()
 	list := []string{
-		"REVOKE ALL ON " + tables + " FROM " + user,
-		"REVOKE ALL ON FUNCTION clock(), database_mark() FROM " + user,
+		"REVOKE ALL ON " + all.tables + " FROM " + user,
+		"REVOKE ALL ON FUNCTION " + all.functions + " FROM " + user,
 		"GRANT EXECUTE ON FUNCTION clock() TO " + user,
 	}
 	if n.function == "tick" {

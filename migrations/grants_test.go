@@ -63,7 +63,7 @@ WITH tables AS (
 ), functions AS (
     SELECT p.oid::regprocedure::text AS relname, 1 AS n, 'EXECUTE' AS what
     FROM pg_proc p
-    WHERE p.pronamespace = 'public'::regnamespace AND p.prorettype <> 'trigger'::regtype AND has_function_privilege($1, p.oid, 'EXECUTE')
+    WHERE p.pronamespace = 'public'::regnamespace AND (p.prosecdef OR p.prorettype <> 'trigger'::regtype) AND has_function_privilege($1, p.oid, 'EXECUTE')
 ), schema AS (
     SELECT 'schema public' AS relname, 1 AS n, p AS what FROM unnest(ARRAY['USAGE', 'CREATE']) AS p WHERE has_schema_privilege($1, 'public', p)
 )
@@ -129,7 +129,8 @@ func TestGrantsTakeAwayWhatAUserHadBesides(t *testing.T) {
 	do(t, db, "GRANT UPDATE (status) ON tasks TO "+status)
 	do(t, db, "GRANT CREATE ON SCHEMA public TO PUBLIC")
 	do(t, db, "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
-	do(t, db, "GRANT EXECUTE ON FUNCTION database_mark() TO PUBLIC")
+	do(t, db, "GRANT EXECUTE ON FUNCTION database_mark(), count_tasks_insert() TO PUBLIC")
+	do(t, db, "GRANT EXECUTE ON FUNCTION count_executions() TO "+status)
 	if err := migrations.Grant(t.Context(), target, u); err != nil {
 		t.Fatal(err)
 	}
@@ -143,12 +144,17 @@ func TestGrantsForUsersThatCannotBeChangeNothing(t *testing.T) {
 	db := testdb.New(t)
 	u := newUsers(t, db)
 	before := allRights(t, db, u)
+	var owner string
+	if err := db.Pool.QueryRow(t.Context(), `SELECT current_user`).Scan(&owner); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		change func(*migrations.Users)
 		want   string
 	}{
 		{func(u *migrations.Users) { u.Trigger = "nobody@my-project.iam" }, "the database server has no user nobody@my-project.iam; create it, then migrate again"},
 		{func(u *migrations.Users) { u.Trigger, u.Tick = "nobody", "noone" }, "the database server has no user nobody, nor noone; create it, then migrate again"},
+		{func(u *migrations.Users) { u.Trigger = owner }, "user " + owner + " has the rights of the user who owns the tables; each function needs a user of its own, that is a member of no other"},
 		{func(u *migrations.Users) { u.Trigger = u.Status }, "user " + u.Status + " is to serve trigger and status; each function needs a user of its own"},
 	} {
 		bad := u
@@ -195,7 +201,10 @@ func TestWhatAFunctionMayNotDoIsRefused(t *testing.T) {
 	counters = append(counters, "UPDATE steps SET success = 1")
 	makes := []string{"CREATE TABLE mine (x int)", "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "ALTER TABLE tasks DISABLE TRIGGER ALL",
 		"DROP TABLE tasks", "UPDATE installation SET mode = 'mock'", "UPDATE installation SET clock_offset = '1 day'", "DELETE FROM schema_migrations",
-		"UPDATE schema_migrations SET version = 9", "CREATE SCHEMA mine"}
+		"UPDATE schema_migrations SET version = 9", "CREATE SCHEMA mine",
+		// the counters are written with their owner's rights, by whatever table has this trigger
+		`CREATE TEMP TABLE mine (run_id uuid, step_no integer, task_index integer, status text, reason text, attempt integer);
+		 CREATE TRIGGER mine AFTER INSERT ON mine REFERENCING NEW TABLE AS new_tasks FOR EACH STATEMENT EXECUTE FUNCTION count_tasks_insert()`}
 	definitions := append(writes("workflow_versions", "spec"), "INSERT INTO workflows (id) VALUES (NULL)", "UPDATE workflows SET description = ''", "DELETE FROM workflows")
 	for _, c := range []struct {
 		user    string
@@ -207,7 +216,8 @@ func TestWhatAFunctionMayNotDoIsRefused(t *testing.T) {
 			"SELECT database_mark()", "UPDATE installation SET launch_blocked_reason = ''"}}},
 		{u.Trigger, [][]string{ledger, counters, makes, definitions, {
 			"UPDATE runs SET status = 'success'", "UPDATE steps SET status = 'success'", "UPDATE runs SET finished_at = now()", "DELETE FROM runs", "DELETE FROM steps",
-			"UPDATE idempotency_keys SET digest = ''", "DELETE FROM events", "UPDATE events SET actor = 'somebody else'", "UPDATE installation SET launch_blocked_reason = ''"}}},
+			"UPDATE idempotency_keys SET digest = ''", "DELETE FROM events", "UPDATE events SET actor = 'somebody else'",
+			"INSERT INTO events (seq, at, kind, actor, subject) OVERRIDING SYSTEM VALUE VALUES (7, now(), '', '', '')", "UPDATE installation SET launch_blocked_reason = ''"}}},
 		{u.Status, [][]string{counters, makes, definitions, writes("executions", "status"), writes("tasks", "status"), writes("runs", "status"), writes("steps", "status"),
 			writes("events", "kind"), writes("quotas", "tokens"), {"SELECT FROM idempotency_keys", "UPDATE installation SET launch_blocked_reason = ''", "SELECT FROM runs FOR UPDATE"}}},
 		{u.Tick, [][]string{counters, makes, definitions, {

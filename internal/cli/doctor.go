@@ -30,7 +30,8 @@ It changes nothing about them, and says which command does. Where Cloud Run is s
 
 With --restored-to, after the database was restored to an earlier time, it puts back what it has forgotten: executions that were started since. Nothing is launched until
 that is done; stop the scheduler and the wake queue first, and make sure that nothing uses the database from before. The time is the point to which it was restored, or
-an earlier one. Requests since then (definitions, triggers, cancels) are lost: repeat those cancels before.
+an earlier one; of a backup it is when it was begun. Requests since then (definitions, triggers, cancels) are lost: repeat those cancels after that, and before the scheduler
+goes on. What waits for something that will never come, and what cannot be read, --give-up ends as failed: its tasks may have run, and are not run again.
 
 The exit code is 0 where nothing is wrong, or nothing is any more, and 1 otherwise.`,
 		Example: `  orchestrator doctor

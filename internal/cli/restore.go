@@ -81,31 +81,38 @@ func (c *console) printRestored(r api.RestoreReport) {
 		fmt.Fprintf(c.out, "%s stopped: their unsent tasks may have run, look before they run again\n", plural(r.StoppedSteps, "step"))
 	}
 	for _, u := range r.Unseen {
-		fmt.Fprintf(c.out, "job %s: what was created before %s cannot be seen any more, and %s may have run tasks then\n",
+		fmt.Fprintf(c.out, "job %s: what was created before %s may be forgotten there, and %s may have run tasks then\n",
 			clean(u.Job), u.From.UTC().Format(time.RFC3339), plural(u.Steps, "unfinished step"))
 	}
 	switch {
 	case r.Done:
-		fmt.Fprintln(c.out, "launching goes on from this database\nnext: start the scheduler and the wake queue again")
+		fmt.Fprintln(c.out, "launching goes on from this database\nnext: repeat the cancels that were asked for since, then start the scheduler and the wake queue again")
 	case len(r.Unseen) > 0:
 		fmt.Fprintln(c.out, "launching stays blocked\nnext: look at those runs; the same command with --give-up ends these steps as failed, and lets the rest go on")
 	default:
-		fmt.Fprintln(c.out, "launching stays blocked\nnext: repeat the command; it goes on where it was")
+		fmt.Fprintln(c.out, "launching stays blocked\nnext: repeat the command, it goes on where it was; with --give-up it ends as failed what waits in vain")
 	}
 }
 
 // printLeftAlone tells the runs that the database does not know, by run.
 func (c *console) printLeftAlone(list []api.RestoreLeftAlone) {
 	var runs []string
-	count := map[string]int{}
+	count, live := map[string]int{}, map[string]int{}
 	for _, l := range list {
 		key := l.Run + ": " + l.Why
 		if count[key]++; count[key] == 1 {
 			runs = append(runs, key)
 		}
+		if !l.Ended {
+			live[key]++
+		}
 	}
 	for _, key := range runs {
 		run, why, _ := strings.Cut(key, ": ")
-		fmt.Fprintf(c.out, "%s of run %s left alone: %s; its work is not recorded here\n", plural(count[key], "execution"), clean(run), clean(why))
+		still := ""
+		if live[key] > 0 {
+			still = fmt.Sprintf(", and %d had not ended", live[key])
+		}
+		fmt.Fprintf(c.out, "%s of run %s left alone: %s; its work is not recorded here%s\n", plural(count[key], "execution"), clean(run), clean(why), still)
 	}
 }

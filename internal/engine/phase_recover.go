@@ -30,7 +30,10 @@ func (e *Engine) recover(ctx context.Context, t *turn) (int, error) {
 	watched, err := e.Store.ClaimWatched(ctx, watchLease, page)
 	searches := searchesOf(unknown, watched)
 	moved := 0
-	errs := []error{err}
+	errs := []error{err, e.sentUntilBlocked(ctx, here, searches)}
+	if errs[1] != nil { // nothing may be concluded then
+		return 0, errors.Join(errs...)
+	}
 	left := forEach(ctx, e, t, searches,
 		func(ctx context.Context, s search) found { return e.search(ctx, t, here.ID, s) },
 		func(group []found) {
@@ -46,6 +49,21 @@ func (e *Engine) recover(ctx context.Context, t *turn) (int, error) {
 	t.cut = t.cut || len(unknown) == page || len(watched) == page
 	n, err := e.stopOrphans(ctx, t)
 	return moved + n, errors.Join(append(errs, err)...)
+}
+
+// sentUntilBlocked notes that a database which launches nothing may be a copy, of which the original has sent rows until launching was blocked here.
+func (e *Engine) sentUntilBlocked(ctx context.Context, here store.Installation, searches []search) error {
+	if here.LaunchBlockedReason == "" || len(searches) == 0 {
+		return nil
+	}
+	health, err := e.Store.Health(ctx)
+	if err != nil || health.LaunchBlockedAt == nil {
+		return err
+	}
+	for i := range searches {
+		searches[i].sent = *health.LaunchBlockedAt
+	}
+	return nil
 }
 
 // recordFound compares what a search saw with the ledger and writes what follows.

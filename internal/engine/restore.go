@@ -87,7 +87,8 @@ func (e *Engine) blockForRestore(ctx context.Context, r Restore) (lifecycle.Heal
 			r.To.UTC().Format(time.RFC3339), health.Now.UTC().Format(time.RFC3339))
 	case health.LaunchBlockedReason == "":
 		err = e.Store.BlockLaunch(ctx, "the database is being restored to "+r.To.UTC().Format(time.RFC3339))
-	case health.LaunchBlockedAt == nil: // by hand; when is needed for the settle window
+	case health.LaunchBlockedAt == nil || !health.LaunchBlockedAt.After(r.To):
+		// Blocked by hand, or already when this database was what it is restored to: the settle window counts from now.
 		err = e.Store.Note(ctx, uuid.Nil, lifecycle.Event{Kind: "launch_blocked", Actor: r.Actor, Subject: "installation", Detail: health.LaunchBlockedReason})
 	default:
 		return health, nil
@@ -106,14 +107,17 @@ type restoring struct {
 	health lifecycle.Health
 	spent  func() bool
 
-	seen     []found // of the last round
+	now      time.Time // the database's clock when the last round began
+	seen     []found   // of it
+	whole    bool      // it was not cut short
 	deferred []forgotten
 }
 
 // forgotten is an execution that could not be put back yet.
 type forgotten struct {
 	sighting
-	why string
+	work lifecycle.Work // empty where it does not tell it
+	why  string
 }
 
 // round lists the jobs, puts back what it can, and lets follow what follows from that. again says that something has moved.
@@ -122,13 +126,17 @@ func (x *restoring) round(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	x.now = now
 	t := &turn{now: now, spent: x.spent}
 	if x.seen, err = x.list(ctx, t); err != nil {
 		return false, err
 	}
-	x.deferred = nil
+	x.deferred, x.whole = nil, false
 	moved := -x.Remembered
 	for _, f := range x.seen {
+		if x.spent() {
+			return false, nil
+		}
 		if err := x.remember(ctx, f); err != nil {
 			return false, err
 		}
@@ -138,11 +146,12 @@ func (x *restoring) round(ctx context.Context) (again bool, err error) {
 			continue
 		}
 		n, err := p.run(ctx, &turn{now: now, spent: x.spent})
-		if err != nil {
-			return false, fmt.Errorf("%s: %w", p.name, err)
+		if err != nil { // of some rows, which stay what they are; each tick tells it, and what the listings show does not depend on it
+			x.e.Log.Warn("restore", "phase", p.name, "error", err)
 		}
 		moved += n
 	}
+	x.whole = !x.spent()
 	return moved+x.Remembered > 0, nil
 }
 
@@ -208,15 +217,15 @@ func (x *restoring) rememberOne(ctx context.Context, s sighting, row store.Row, 
 	send := store.Send{Row: s.marker.Row, Send: s.marker.Send, At: s.facts.CreatedAt, Claim: newID()}
 	switch {
 	case has && row.Status == lifecycle.Finished:
-		return x.leaveAlone(ctx, s, "its row has ended")
+		return x.rememberEnded(ctx, s, row)
 	case has:
 		ok, err := x.e.Store.RememberSend(ctx, send)
-		x.count(ok, s, "its row has another execution")
+		x.count(ok, forgotten{s, workOf(row), "its row has another execution"})
 		return err
 	}
 	work, err := s.facts.Origin.Work()
 	if err != nil {
-		x.deferred = append(x.deferred, forgotten{s, "it does not tell its work: " + err.Error()})
+		x.deferred = append(x.deferred, forgotten{sighting: s, why: "it does not tell its work: " + err.Error()})
 		return nil
 	}
 	job := lifecycle.JobOf(s.facts.Name)
@@ -228,7 +237,7 @@ func (x *restoring) rememberOne(ctx context.Context, s sighting, row store.Row, 
 	case lifecycle.FitNever:
 		return x.leaveAlone(ctx, s, why)
 	case lifecycle.FitLater:
-		x.deferred = append(x.deferred, forgotten{s, why})
+		x.deferred = append(x.deferred, forgotten{s, work, why})
 		return nil
 	}
 	if len(standing.Planned) > 0 {
@@ -237,15 +246,32 @@ func (x *restoring) rememberOne(ctx context.Context, s sighting, row store.Row, 
 		}
 	}
 	ok, err := x.e.Store.RememberRow(ctx, send, job, work)
-	x.count(ok, s, "its tasks have changed meanwhile")
+	x.count(ok, forgotten{s, work, "its tasks have changed meanwhile"})
 	return err
 }
 
-func (x *restoring) count(ok bool, s sighting, otherwise string) {
+// rememberEnded leaves an execution alone whose row has ended here, unless its tasks wait to be sent.
+func (x *restoring) rememberEnded(ctx context.Context, s sighting, row store.Row) error {
+	standing, err := x.e.Store.Standing(ctx, row.Job, workOf(row))
+	switch {
+	case err != nil:
+		return err
+	case standing.Again():
+		x.deferred = append(x.deferred, forgotten{s, workOf(row), "its row has ended, and its tasks have not"})
+		return nil
+	}
+	return x.leaveAlone(ctx, s, "its row has ended")
+}
+
+func workOf(row store.Row) lifecycle.Work {
+	return lifecycle.Work{RunID: row.RunID, Run: row.Run, Step: row.Step, Indexes: row.Indexes}
+}
+
+func (x *restoring) count(ok bool, otherwise forgotten) {
 	if ok {
 		x.Remembered++
 	} else {
-		x.deferred = append(x.deferred, forgotten{s, otherwise})
+		x.deferred = append(x.deferred, otherwise)
 	}
 }
 
@@ -253,87 +279,4 @@ func (x *restoring) leaveAlone(ctx context.Context, s sighting, why string) erro
 	l := lifecycle.LeftAlone{Name: s.facts.Name, Row: s.marker.Row, Run: s.facts.Origin.Run, Why: why, Ended: s.facts.CompletedAt != nil}
 	x.Restored.LeftAlone = append(x.Restored.LeftAlone, l)
 	return x.e.Store.LeaveAlone(ctx, l, x.ask.Actor)
-}
-
-// conclude says what is still to come, or lets launching go on.
-func (x *restoring) conclude(ctx context.Context) error {
-	for _, f := range x.deferred {
-		if x.ask.GiveUp {
-			if err := x.leaveAlone(ctx, f.sighting, f.why); err != nil {
-				return err
-			}
-			continue
-		}
-		x.wait("execution %s of run %s waits: %s", f.facts.Name, f.facts.Origin.Run, f.why)
-	}
-	settled := x.health.Now
-	if x.health.LaunchBlockedAt != nil {
-		settled = x.health.LaunchBlockedAt.Add(x.e.SettleWindow)
-	}
-	for _, f := range x.seen {
-		if err := x.judge(ctx, f, settled); err != nil {
-			return err
-		}
-	}
-	if x.spent() {
-		x.wait("the time of this call was spent")
-	}
-	if len(x.Waiting) > 0 || len(x.Unseen) > 0 {
-		return nil
-	}
-	detail := fmt.Sprintf("to %s: this database goes on", x.ask.To.UTC().Format(time.RFC3339))
-	ok, err := x.e.Store.UnblockLaunch(ctx, x.health.LaunchBlockedReason, x.ask.Actor, detail)
-	if err == nil && !ok {
-		return lifecycle.Conflict("launching is blocked for another reason meanwhile; look at it with orchestrator doctor")
-	}
-	x.Done = err == nil
-	return err
-}
-
-func (x *restoring) wait(format string, args ...any) {
-	x.Waiting = append(x.Waiting, fmt.Sprintf(format, args...))
-}
-
-// judge says what the last listing of a job leaves open.
-func (x *restoring) judge(ctx context.Context, f found, settled time.Time) error {
-	l := f.listing
-	switch {
-	case f.err != nil:
-		x.wait("the executions of job %s could not be read: %v", f.job, f.err)
-		return nil
-	case l.Gone: // with everything that it knew; what is sent to it is refused
-		return nil
-	case l.Unread || l.UnreadAt.After(x.ask.To.Add(-lifecycle.ListingMargin)):
-		x.wait("job %s has executions whose environment could not be read", f.job)
-		return nil
-	case l.BeganAt.Before(settled):
-		if x.NextAt == nil {
-			x.NextAt = &settled
-			x.wait("calls that were under way when launching was blocked may show until %s", settled.UTC().Format(time.TimeOnly+" UTC"))
-		}
-		return nil
-	case l.ReachesBack(x.ask.To) || l.ReachedEnd && l.Count < x.e.HistoryKept:
-		return nil
-	}
-	return x.unseen(ctx, f)
-}
-
-// unseen is for a job of which Cloud Run has forgotten a part of what ran since the restored point: tasks that are unsent here may have run there.
-func (x *restoring) unseen(ctx context.Context, f found) error {
-	from := f.listing.Oldest
-	if from.IsZero() {
-		from = f.listing.BeganAt
-	}
-	if x.ask.GiveUp {
-		why := fmt.Sprintf("the database was restored to %s, and what ran of job %s until %s cannot be seen any more: its unsent tasks may have run",
-			x.ask.To.UTC().Format(time.RFC3339), lifecycle.ShortName(f.job), from.UTC().Format(time.RFC3339))
-		n, err := x.e.Store.StopUnseen(ctx, f.job, from, why, x.ask.Actor)
-		x.Stopped += n
-		return err
-	}
-	n, err := x.e.Store.CountUnseen(ctx, f.job, from)
-	if n > 0 {
-		x.Unseen = append(x.Unseen, Unseen{Job: f.job, From: from, Steps: n})
-	}
-	return err
 }

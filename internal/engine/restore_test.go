@@ -41,11 +41,17 @@ func (w *world) forget(keep int) {
 	w.t.Helper()
 	all := w.run.Started()
 	for _, s := range all[:len(all)-keep] {
-		answer := httptest.NewRecorder()
-		w.run.Handler().ServeHTTP(answer, httptest.NewRequestWithContext(w.t.Context(), http.MethodDelete, "/v2/"+s.Execution, nil))
-		if answer.Code != http.StatusOK {
-			w.t.Fatalf("delete %s: %s", s.Execution, answer.Body)
-		}
+		w.erase(s.Execution)
+	}
+}
+
+// erase lets Cloud Run forget one execution.
+func (w *world) erase(execution string) {
+	w.t.Helper()
+	answer := httptest.NewRecorder()
+	w.run.Handler().ServeHTTP(answer, httptest.NewRequestWithContext(w.t.Context(), http.MethodDelete, "/v2/"+execution, nil))
+	if answer.Code != http.StatusOK {
+		w.t.Fatalf("delete %s: %s", execution, answer.Body)
 	}
 }
 
@@ -62,10 +68,10 @@ func (w *world) restore(to time.Time, giveUp bool, opts ...option) engine.Restor
 }
 
 // restored asks until it is done, and gives how many sends were put back.
-func (w *world) restored(to time.Time) (remembered int, left []lifecycle.LeftAlone) {
+func (w *world) restored(to time.Time, opts ...option) (remembered int, left []lifecycle.LeftAlone) {
 	w.t.Helper()
 	for range 20 {
-		r := w.restore(to, false)
+		r := w.restore(to, false, opts...)
 		remembered, left = remembered+r.Remembered, append(left, r.LeftAlone...)
 		if r.Done {
 			return remembered, left

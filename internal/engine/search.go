@@ -20,6 +20,7 @@ type search struct {
 	watched []lifecycle.Execution
 	since   time.Time // how far back the listing must reach
 	began   time.Time // the database's clock before the first page
+	sent    time.Time // rows may have been sent until then, whatever they say themselves
 	pages   int       // so many at most; 0 is no limit
 	reads   int       // so many executions that hide their environment are read at most
 }
@@ -103,7 +104,7 @@ func rowsOf(list []sighting) []uuid.UUID {
 
 // search reads a job's executions, newest first, until it has passed the oldest send or the end.
 func (e *Engine) search(ctx context.Context, t *turn, installation uuid.UUID, s search) found {
-	f := found{search: s, listing: lifecycle.Listing{BeganAt: s.began}, names: map[string]bool{}}
+	f := found{search: s, listing: lifecycle.Listing{BeganAt: s.began, SentUntil: s.sent}, names: map[string]bool{}}
 	token := ""
 	for {
 		list, next, err := e.CloudRun.List(ctx, s.job, token)

@@ -37,7 +37,8 @@ type world struct {
 
 type option func(*engine.Options)
 
-// newWorld has the jobs ok, fail (exit code 3), wait (until release or the end), sig (signal 9), and some that doctor dislikes.
+// newWorld has the jobs ok, fail (exit code 3), wait (until release or the end), long (waits in the workflow of that name alone), sig (signal 9), and
+// some that doctor dislikes.
 func newWorld(t testing.TB, opts ...option) *world {
 	t.Helper()
 	w := &world{t: t, faults: map[string]emulator.Fault{}, gates: map[string]chan struct{}{"wait": make(chan struct{})}}
@@ -66,6 +67,16 @@ func newWorld(t testing.TB, opts ...option) *world {
 				case <-ctx.Done():
 					return emulator.Result{Signal: 15}
 				}
+			}},
+			"long": {Func: func(ctx context.Context, task emulator.Task) emulator.Result {
+				if task.Env["ORCHESTRATOR_WORKFLOW"] != "long" {
+					return emulator.Result{}
+				}
+				select {
+				case <-w.gates["wait"]:
+				case <-ctx.Done():
+				}
+				return emulator.Result{}
 			}},
 		},
 		Intercept: w.intercept,

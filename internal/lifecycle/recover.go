@@ -11,6 +11,7 @@ const ListingMargin = time.Minute
 // Listing is how far one look through a job's newest executions reached.
 type Listing struct {
 	BeganAt    time.Time // the database's clock, read before the first page was asked for
+	SentUntil  time.Time // rows may have been sent until then, whatever they say themselves; zero where they know
 	Oldest     time.Time // creation of the oldest execution that it shows; zero when it shows none
 	FirstEnd   time.Time // the earliest end of an execution that it shows; zero when none of them has ended
 	ReachedEnd bool      // the last page was read
@@ -78,11 +79,12 @@ type Recovery struct {
 
 // Recover decides a launching row whose claim has expired. seen are the executions that carry the row's marker with its present send.
 // That a job is not found counts on the second look after the settle window, and never says that nothing was started. Once it was not found, a list that is
-// short may be that of a new job of the same name.
+// short may be that of a new job of the same name. In a restored database a row may have been sent after what it knows: nothing is settled before that shows.
 func Recover(x Execution, seen []Facts, l Listing, settle time.Duration, historyKept int, now time.Time) Recovery {
 	switch {
 	case len(seen) > 0:
 		return Recovery{Kind: RecoverFound, Name: seen[0].Name}
+	case l.BeganAt.Before(l.SentUntil.Add(settle)):
 	case x.NotFoundAt != nil && !l.ReachesBack(*x.SentAt) && (l.Gone || l.CompleteFor(*x.SentAt, settle, historyKept)):
 		return Recovery{Kind: RecoverJobGone}
 	case l.CompleteFor(*x.SentAt, settle, historyKept):

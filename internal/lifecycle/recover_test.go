@@ -64,6 +64,10 @@ func TestRecover(t *testing.T) {
 	gone := Listing{BeganAt: at(settleWindow), Gone: true}
 	far := complete()
 	far.FirstEnd = at(-time.Hour)
+	restored := complete()
+	restored.SentUntil = at(1)
+	settled := complete()
+	settled.SentUntil = at(0)
 	undecided := sent()
 	undecided.UndecidedSince = ptr(0)
 	missed := sent()
@@ -86,6 +90,9 @@ func TestRecover(t *testing.T) {
 		{"within the settle window its absence says nothing", undecided, nil, early, settleWindow, time.Minute, Recovery{NextAt: at(78 * time.Second)}},
 		{"the look after that comes with the end of the window", undecided, nil, early, settleWindow, 175 * time.Second, Recovery{NextAt: at(3 * time.Minute)}},
 		{"a listing that could not be read decides nothing", undecided, nil, unread, settleWindow, 4 * time.Minute, Recovery{NextAt: at(258 * time.Second)}},
+		{"a restored row may have been sent later than it knows", undecided, nil, restored, settleWindow, 4 * time.Minute, Recovery{NextAt: at(258 * time.Second)}},
+		{"and is not given up for the days that passed before", undecided, nil, restored, settleWindow, 48 * time.Hour, Recovery{NextAt: at(48*time.Hour + 18*time.Second)}},
+		{"a settle window after that it is decided", undecided, nil, settled, settleWindow, 4 * time.Minute, Recovery{Kind: RecoverLost}},
 		{"for a day it is looked for", undecided, nil, unread, settleWindow, 24 * time.Hour, Recovery{NextAt: at(24*time.Hour + 18*time.Second)}},
 		{"then it is given up, and may have run", undecided, nil, unread, settleWindow, 24*time.Hour + 1, Recovery{Kind: RecoverGiveUp}},
 		{"a short window is looked through every second", undecided, nil, unread, 2 * time.Second, time.Minute, Recovery{NextAt: at(61 * time.Second)}},

@@ -93,6 +93,12 @@ type Standing struct {
 	Planned []uuid.UUID // rows that hold some of the tasks and were never sent, as far as the database knows
 	Live    []uuid.UUID // rows that hold some and were sent
 	Ended   int         // tasks that are final
+	Waiting int         // tasks that are pending
+}
+
+// Again says whether some of the tasks would be sent: for an execution that is not put back, that were a second time.
+func (s Standing) Again() bool {
+	return s.Step && !s.Final && (s.Missing > 0 || s.Waiting > 0 || len(s.Planned) > 0)
 }
 
 // Fit is whether a forgotten execution can be put back.
@@ -115,6 +121,8 @@ func (s Standing) Fit() (fit Fit, why string) {
 		return FitNever, "the database does not know its run"
 	case s.Final:
 		return FitNever, "its step has ended"
+	case s.Ended > 0 && s.Again():
+		return FitLater, "some of its tasks have ended, and others have not"
 	case s.Ended > 0:
 		return FitNever, "its tasks have ended"
 	case len(s.Live) > 0:

@@ -77,7 +77,9 @@ func TestWhatFitsIntoARestoredDatabase(t *testing.T) {
 		{"rows that were never sent hold some", Standing{Step: true, Planned: row}, FitNow},
 		{"its run is not known", Standing{}, FitNever},
 		{"its step has ended", Standing{Step: true, Final: true}, FitNever},
-		{"a task has ended", Standing{Step: true, Ended: 1}, FitNever},
+		{"its tasks have ended", Standing{Step: true, Ended: 2}, FitNever},
+		{"a task has ended, and another waits", Standing{Step: true, Ended: 1, Waiting: 1}, FitLater},
+		{"a task has ended, and another is in a row that was never sent", Standing{Step: true, Ended: 1, Planned: row}, FitLater},
 		{"an earlier execution holds some", Standing{Step: true, Live: row, Planned: row}, FitLater},
 		{"tasks do not exist yet", Standing{Step: true, Missing: 3}, FitLater},
 	} {

@@ -55,7 +55,9 @@ type Send struct {
 
 const rememberSendSQL = `
 UPDATE executions x
-    SET status = 'launching', send = $2, sent_at = greatest(x.created_at, least($3, clock())), claim = $4, claim_expires_at = clock(), not_found_at = NULL, undecided_since = NULL, reason = ''
+    SET status = 'launching', send = $2, sent_at = greatest(x.created_at, m.at), not_before = least(x.not_before, greatest(x.created_at, m.at)),
+        claim = $4, claim_expires_at = clock(), not_found_at = NULL, undecided_since = NULL, reason = ''
+FROM (SELECT least($3::timestamptz, clock()) AS at) m
 WHERE x.id = $1 AND (x.status = ANY ($5) AND x.send <= $2 OR x.status = 'launching' AND x.send < $2)`
 
 // RememberSend notes on a row that it was sent. ok is false where it has ended, or was sent as often already.
@@ -105,7 +107,7 @@ const standingSQL = `
 SELECT s.finished_at IS NOT NULL, cardinality($4::integer[]) - count(t.task_index),
        coalesce(array_agg(DISTINCT x.id) FILTER (WHERE t.status IN ('dispatched', 'running') AND x.status = 'planned'), '{}'),
        coalesce(array_agg(DISTINCT x.id) FILTER (WHERE t.status IN ('dispatched', 'running') AND x.status <> 'planned'), '{}'),
-       count(*) FILTER (WHERE t.finished_at IS NOT NULL)
+       count(*) FILTER (WHERE t.finished_at IS NOT NULL), count(*) FILTER (WHERE t.due_at IS NOT NULL)
 FROM steps s
 LEFT JOIN tasks t ON t.run_id = s.run_id AND t.step_no = s.step_no AND t.task_index = ANY ($4)
 LEFT JOIN executions x ON x.id = t.execution_id
@@ -122,7 +124,7 @@ func (s *Store) Standing(ctx context.Context, job string, w lifecycle.Work) (st 
 	if err != nil {
 		return st, wrap(err, "read the tasks of step %s of run %s", w.Step, w.RunID)
 	}
-	_, err = pgx.ForEachRow(rows, []any{&st.Final, &st.Missing, &st.Planned, &st.Live, &st.Ended}, func() error { return nil })
+	_, err = pgx.ForEachRow(rows, []any{&st.Final, &st.Missing, &st.Planned, &st.Live, &st.Ended, &st.Waiting}, func() error { return nil })
 	st.Step = err == nil && rows.CommandTag().RowsAffected() == 1
 	return st, wrap(err, "read the tasks of step %s of run %s", w.Step, w.RunID)
 }
@@ -225,7 +227,16 @@ WITH locked AS MATERIALIZED (
     SELECT s.run_id, s.step_no` + unseenSteps + `
     ORDER BY s.run_id, s.step_no
     FOR NO KEY UPDATE OF s
-), stopped AS (
+)` + stopLocked
+
+const stopForgottenSQL = `
+WITH locked AS MATERIALIZED (
+    SELECT s.run_id, s.step_no FROM steps s
+    WHERE s.run_id = $1 AND s.name = $2 AND s.finished_at IS NULL AND s.stop_requested_at IS NULL
+    FOR NO KEY UPDATE OF s
+)` + stopLocked
+
+const stopLocked = `, stopped AS (
     UPDATE steps s SET stop_requested_at = clock(), stop_as = 'failed', stop_scope = 'unsent', stop_reason = $3
     FROM locked l
     WHERE s.run_id = l.run_id AND s.step_no = l.step_no AND s.finished_at IS NULL AND s.stop_requested_at IS NULL
@@ -239,6 +250,12 @@ INSERT INTO events (run_id, at, kind, actor, subject, detail)
 func (s *Store) StopUnseen(ctx context.Context, job string, before time.Time, reason, actor string) (int, error) {
 	tag, err := s.pool.Exec(ctx, stopUnseenSQL, job, before, Clean(reason, 1000), actor)
 	return int(tag.RowsAffected()), wrap(err, "stop steps of job %s", job)
+}
+
+// StopForgotten stops the step of an execution that is given up: its tasks may have run there, and must not run again. It gives the number of steps.
+func (s *Store) StopForgotten(ctx context.Context, run uuid.UUID, step, reason, actor string) (int, error) {
+	tag, err := s.pool.Exec(ctx, stopForgottenSQL, run, step, Clean(reason, 1000), actor)
+	return int(tag.RowsAffected()), wrap(err, "stop step %s of run %s", step, run)
 }
 
 const unblockLaunchSQL = `
