@@ -210,21 +210,8 @@ func (s *Store) MarkStopping(ctx context.Context, limit int) (int, error) {
 	return int(tag.RowsAffected()), wrap(err, "mark executions that stop")
 }
 
-const cancelPlannedSQL = `
-WITH due AS MATERIALIZED (
-    SELECT x.id
-    FROM steps s
-    JOIN executions x ON x.run_id = s.run_id AND x.step_no = s.step_no AND x.status = 'planned'
-    WHERE s.finished_at IS NULL AND s.stop_requested_at IS NOT NULL
-    ORDER BY x.id
-    LIMIT $2
-    FOR UPDATE OF x SKIP LOCKED
-), ended AS (
-    UPDATE executions x SET status = 'finished', outcome = 'cancelled', reason = 'cancelled', finished_at = $1
-    FROM due
-    WHERE x.id = due.id AND x.status || '' = 'planned'
-    RETURNING x.id, x.run_id, x.step_no, x.indexes
-), ordered AS (
+// tasksOfEnded locks the tasks that rows carried when they ended planned.
+const tasksOfEnded = `), ordered AS (
     SELECT e.run_id, e.step_no, e.id, lower(r) AS first, upper(r) AS past
     FROM ended e
     CROSS JOIN LATERAL unnest(e.indexes) AS r
@@ -240,7 +227,23 @@ WITH due AS MATERIALIZED (
         ORDER BY task_index
         FOR NO KEY UPDATE
     ) t
-), written AS (
+)`
+
+const cancelPlannedSQL = `
+WITH due AS MATERIALIZED (
+    SELECT x.id
+    FROM steps s
+    JOIN executions x ON x.run_id = s.run_id AND x.step_no = s.step_no AND x.status = 'planned'
+    WHERE s.finished_at IS NULL AND s.stop_requested_at IS NOT NULL
+    ORDER BY x.id
+    LIMIT $2
+    FOR UPDATE OF x SKIP LOCKED
+), ended AS (
+    UPDATE executions x SET status = 'finished', outcome = 'cancelled', reason = 'cancelled', finished_at = $1
+    FROM due
+    WHERE x.id = due.id AND x.status || '' = 'planned'
+    RETURNING x.id, x.run_id, x.step_no, x.indexes
+` + tasksOfEnded + `, written AS (
     UPDATE tasks t SET status = 'cancelled', reason = 'cancelled', finished_at = $1, dispatched_at = NULL
     FROM picked k
     WHERE t.run_id = k.run_id AND t.step_no = k.step_no AND t.task_index = k.task_index

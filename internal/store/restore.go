@@ -139,23 +139,7 @@ WITH due AS MATERIALIZED (
     FROM due
     WHERE x.id = due.id AND x.status || '' = 'planned'
     RETURNING x.id, x.run_id, x.step_no, x.indexes
-), ordered AS (
-    SELECT e.run_id, e.step_no, e.id, lower(r) AS first, upper(r) AS past
-    FROM ended e
-    CROSS JOIN LATERAL unnest(e.indexes) AS r
-    ORDER BY e.run_id, e.step_no, lower(r)
-    OFFSET 0
-), picked AS MATERIALIZED (
-    SELECT o.run_id, o.step_no, t.task_index, o.id
-    FROM ordered o
-    CROSS JOIN LATERAL (
-        SELECT task_index FROM tasks
-        WHERE run_id = o.run_id AND step_no = o.step_no AND task_index >= o.first AND task_index < o.past AND execution_id = o.id
-          AND status = 'dispatched'
-        ORDER BY task_index
-        FOR NO KEY UPDATE
-    ) t
-)
+` + tasksOfEnded + `
 UPDATE tasks t SET status = 'pending', due_at = clock(), execution_id = NULL, dispatched_at = NULL
 FROM picked k
 WHERE t.run_id = k.run_id AND t.step_no = k.step_no AND t.task_index = k.task_index
