@@ -68,31 +68,32 @@ func (e *Engine) sentUntilBlocked(ctx context.Context, here store.Installation, 
 
 // recordFound compares what a search saw with the ledger and writes what follows.
 func (e *Engine) recordFound(ctx context.Context, now time.Time, f found) (moved int, err error) {
-	seen, err := e.recordSightings(ctx, f)
+	seen, newer, err := e.recordSightings(ctx, f)
 	if seen == nil { // the ledger could not be asked, so nothing follows from what was not seen
 		return 0, errors.Join(f.err, err)
 	}
-	moved, err2 := e.settleUnknown(ctx, now, f, seen)
+	moved, err2 := e.settleUnknown(ctx, now, f, seen, newer)
 	return moved, errors.Join(f.err, err, err2, e.settleWatched(ctx, now, f))
 }
 
 // recordSightings judges the executions with our marker, and gives those that launching rows wait for, by row; nil where they could not be judged.
-// Sends that this database does not know block launching.
+// Sends that this database does not know block launching; newer are the rows that have such a one.
 // While that is blocked nothing is taken for an orphan: what this database does not know may be the work of another copy of it.
-func (e *Engine) recordSightings(ctx context.Context, f found) (seen map[uuid.UUID][]lifecycle.Facts, err error) {
-	seen = map[uuid.UUID][]lifecycle.Facts{}
+func (e *Engine) recordSightings(ctx context.Context, f found) (seen map[uuid.UUID][]lifecycle.Facts, newer map[uuid.UUID]bool, err error) {
+	seen, newer = map[uuid.UUID][]lifecycle.Facts{}, map[uuid.UUID]bool{}
 	if len(f.ours) == 0 {
-		return seen, nil
+		return seen, newer, nil
 	}
 	rows, err := e.Store.Rows(ctx, rowsOf(f.ours))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var orphans, unknown []sighting
 	for _, s := range f.ours {
 		switch s.judge(rows) {
 		case lifecycle.SightUnknownSend:
 			unknown = append(unknown, s)
+			newer[s.marker.Row] = true
 		case lifecycle.SightNamed:
 			if len(seen[s.marker.Row]) > 0 {
 				orphans = append(orphans, s)
@@ -103,20 +104,20 @@ func (e *Engine) recordSightings(ctx context.Context, f found) (seen map[uuid.UU
 		}
 	}
 	if err := e.blockForUnknown(ctx, unknown); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(orphans) == 0 {
-		return seen, nil
+		return seen, newer, nil
 	}
 	here, err := e.Store.Installation(ctx)
 	if err != nil || here.LaunchBlockedReason != "" {
-		return seen, err
+		return seen, newer, err
 	}
 	var errs []error
 	for _, s := range orphans {
 		errs = append(errs, e.Store.RecordOrphan(ctx, s.marker.Row, s.facts.Name, s.facts.CompletedAt != nil))
 	}
-	return seen, errors.Join(errs...)
+	return seen, newer, errors.Join(errs...)
 }
 
 // blockForUnknown blocks launching for sends that this database does not know, but for those that a restore has left alone.
@@ -140,8 +141,8 @@ func unknownSend(s sighting) string {
 	return fmt.Sprintf("Cloud Run shows %s, which this installation sent and this database does not know: the database was restored to an earlier time", s.facts.Name)
 }
 
-// settleUnknown decides the launching rows of a search.
-func (e *Engine) settleUnknown(ctx context.Context, now time.Time, f found, seen map[uuid.UUID][]lifecycle.Facts) (moved int, err error) {
+// settleUnknown decides the launching rows of a search, but for those that were sent again since this database was restored: a restore puts that back.
+func (e *Engine) settleUnknown(ctx context.Context, now time.Time, f found, seen map[uuid.UUID][]lifecycle.Facts, newer map[uuid.UUID]bool) (moved int, err error) {
 	var errs []error
 	var named []store.Named
 	var lost, waiting, noJob []lifecycle.Execution
@@ -152,6 +153,9 @@ func (e *Engine) settleUnknown(ctx context.Context, now time.Time, f found, seen
 	}
 	for _, x := range f.unknown {
 		r := lifecycle.Recover(x, seen[x.ID], f.listing, e.SettleWindow, e.HistoryKept, now)
+		if newer[x.ID] && r.Kind != lifecycle.RecoverFound {
+			r = lifecycle.Recovery{NextAt: now.Add(e.Claim)}
+		}
 		switch r.Kind {
 		case lifecycle.RecoverFound:
 		case lifecycle.RecoverWait:
