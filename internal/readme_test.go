@@ -267,4 +267,3 @@ func TestDocumentsNameTargetsThatExist(t *testing.T) {
 		}
 	}
 }
-
