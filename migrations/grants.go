@@ -32,6 +32,7 @@ var common = []grant{
 
 // rights are what each function may do. Counters, the heat strip and the error clusters are kept by triggers with their owner's rights, so nobody
 // may write them. UPDATE is given by column where a table holds what another function decides; a row lock needs a column that may be updated.
+// A release that needs less keeps the rights of the one before it, which is at work while the new one is rolled out.
 var rights = map[string][]grant{
 	"workflows": {
 		{"SELECT, INSERT (id, name, description, version, created_at, updated_at), UPDATE (description, version, archived_at, updated_at)", "workflows"},

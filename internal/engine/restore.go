@@ -56,6 +56,9 @@ func (e *Engine) Restore(ctx context.Context, r Restore) (Restored, error) {
 	if err := e.Store.LookNow(ctx); err != nil {
 		return Restored{}, err
 	}
+	if last := health.LastTickAt; last != nil && last.Before(r.To) { // only ticks send, so what came after the last one that it knows is all forgotten
+		r.To = *last
+	}
 	x := &restoring{e: e, ask: r, health: health, spent: func() bool {
 		select {
 		case <-stop:

@@ -207,6 +207,28 @@ func TestWhatCloudRunHasForgottenSinceTheRestoredPointIsNotRunAgainUnasked(t *te
 	}
 }
 
+func TestAPointThatIsNamedTooLateIsTheLastTickThatTheDatabaseKnows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apply("name: busy\nmax_executions: 2\njob: {name: ok}\ntasks: {count: 30}\n")
+	run := w.trigger("busy")
+	w.onePass()
+	dump := w.db.Dump(t)
+	w.later(2 * time.Minute)
+	w.finish(run)
+	w.later(2 * time.Minute)
+	w.forget(10)
+
+	w.goBack(dump)
+	keeps5, late := func(o *engine.Options) { o.HistoryKept = 5 }, w.now()
+	w.later(time.Second)
+	w.restore(late, false, keeps5)
+	w.later(10 * time.Second)
+	if r := w.restore(late, false, keeps5); r.Done || len(r.Unseen) != 1 || r.Unseen[0].Steps != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestARestoreThatCannotBeIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
