@@ -7,11 +7,6 @@ output "authenticate" {
   EOT
 }
 
-output "dashboard_url" {
-  description = "The dashboard, for browsers where dashboard_iap is on."
-  value       = "${local.urls.status}/ui/"
-}
-
 output "database_instance" {
   description = "The Cloud SQL instance, project:region:name."
   value       = local.database_instance
@@ -50,6 +45,11 @@ output "service_accounts" {
 output "services" {
   description = "Names of the services, by function."
   value       = { for key, f in module.function : key => f.service.name }
+}
+
+output "status_url" {
+  description = "The status function, also for browsers where dashboard_iap is on."
+  value       = local.urls.status
 }
 
 output "wake_queue" {
