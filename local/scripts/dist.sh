@@ -4,6 +4,12 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 : "${VERSION:?}" "${LDFLAGS:?}"
+for platform in "$@"; do
+	go tool dist list | grep -q -x "$platform" || {
+		echo "error: PLATFORMS has \"$platform\"; it must be pairs that Go builds for, as in linux/amd64 (go tool dist list)" >&2
+		exit 1
+	}
+done
 rm -rf dist
 mkdir dist
 work=$(mktemp -d)

@@ -10,6 +10,10 @@ if [ -z "$previous" ]; then
 	previous=HEAD
 	echo "there is no earlier release; this commit is compared with itself"
 fi
+git rev-parse --quiet --verify "$previous^{commit}" >/dev/null || {
+	echo "error: PREVIOUS is \"$previous\"; it must be a tag or a commit of this repository" >&2
+	exit 1
+}
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 git archive "$previous" | tar -x -f - -C "$copy"
