@@ -22,9 +22,13 @@ import (
 )
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == "--version" {
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "--version":
 		fmt.Println("server", release.String())
 		return
+	case len(os.Args) > 1:
+		fmt.Fprintln(os.Stderr, "usage: server, or server --version; all else is said by environment variables, which the README lists")
+		os.Exit(2)
 	}
 	cfg, err := config.Load(os.Getenv)
 	log := functions.NewLogger(os.Stderr, cfg.LogLevel, cfg.OnCloudRun(), cfg.Project)

@@ -83,6 +83,13 @@ func TestWithoutATargetTheFunctionsAreServedByTheirNames(t *testing.T) {
 	answers(t, http.MethodGet, w.url+"/status/openapi.json", 200, `"openapi":"3.1.0"`)
 }
 
+func TestAServerWithArgumentsSaysThatItTakesNone(t *testing.T) {
+	t.Parallel()
+	for _, arg := range []string{"--help", "tick", ""} {
+		run(t, server, nil, arg).ends(2).tells("usage: server, or server --version")
+	}
+}
+
 func TestAWrongTargetNamesTheFunctions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, lifecycle.Mock)
