@@ -30,9 +30,9 @@ func (e *Engine) recover(ctx context.Context, t *turn) (int, error) {
 	watched, err := e.Store.ClaimWatched(ctx, watchLease, page)
 	searches := searchesOf(unknown, watched)
 	moved := 0
-	errs := []error{err, e.sentUntilBlocked(ctx, here, searches)}
-	if errs[1] != nil { // nothing may be concluded then
-		return 0, errors.Join(errs...)
+	errs := []error{err}
+	if err := e.sentUntilBlocked(ctx, here, searches); err != nil { // nothing may be concluded then
+		return 0, errors.Join(errs[0], err)
 	}
 	left := forEach(ctx, e, t, searches,
 		func(ctx context.Context, s search) found { return e.search(ctx, t, here.ID, s) },

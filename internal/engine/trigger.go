@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
-	"strings"
 
 	"cloud-run-orchestrator/internal/crash"
 	"cloud-run-orchestrator/internal/lifecycle"
@@ -158,12 +157,8 @@ func (e *Engine) find(ctx context.Context, ref string) (run lifecycle.Run, err e
 }
 
 func splitRef(ref string) (name string, number int64, ok bool) {
-	dot := strings.LastIndexByte(ref, '.')
-	if dot < 1 || workflow.ValidName(ref[:dot]) != nil {
-		return "", 0, false
-	}
-	number, err := strconv.ParseInt(ref[dot+1:], 10, 64)
-	return ref[:dot], number, err == nil && number > 0 && ref[dot+1] != '+'
+	name, number, ok = lifecycle.RunNumber(ref)
+	return name, number, ok && workflow.ValidName(name) == nil
 }
 
 func runName(r lifecycle.Run) string {

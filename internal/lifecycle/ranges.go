@@ -60,6 +60,15 @@ func (rs Ranges) All() iter.Seq2[int, int] {
 	}
 }
 
+// List are the indexes, in order.
+func (rs Ranges) List() []int {
+	list := make([]int, 0, rs.Len())
+	for _, index := range rs.All() {
+		list = append(list, index)
+	}
+	return list
+}
+
 func (rs Ranges) String() string {
 	parts := make([]string, len(rs))
 	for i, r := range rs {

@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -72,17 +71,14 @@ func parseRunLengths(s string, n int) ([]int, error) {
 	return list, nil
 }
 
-// RunNumber splits WORKFLOW.NUMBER.
-func RunNumber(run string) (workflow string, number int64, err error) {
+// RunNumber splits WORKFLOW.NUMBER; ok is false for anything else.
+func RunNumber(run string) (workflow string, number int64, ok bool) {
 	dot := strings.LastIndexByte(run, '.')
 	if dot < 1 {
-		return "", 0, errors.New("it is not WORKFLOW.NUMBER")
+		return "", 0, false
 	}
-	number, err = strconv.ParseInt(run[dot+1:], 10, 64)
-	if err != nil || number < 1 {
-		return "", 0, errors.New("it is not WORKFLOW.NUMBER")
-	}
-	return run[:dot], number, nil
+	number, err := strconv.ParseInt(run[dot+1:], 10, 64)
+	return run[:dot], number, err == nil && number > 0 && run[dot+1] != '+'
 }
 
 // Standing is what the tasks of some work are in the database.

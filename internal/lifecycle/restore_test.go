@@ -91,11 +91,11 @@ func TestWhatFitsIntoARestoredDatabase(t *testing.T) {
 
 func TestRunNumbers(t *testing.T) {
 	t.Parallel()
-	if w, n, err := RunNumber("a.b.42"); w != "a.b" || n != 42 || err != nil {
-		t.Errorf("%s, %d, %v", w, n, err)
+	if w, n, ok := RunNumber("a.b.42"); w != "a.b" || n != 42 || !ok {
+		t.Errorf("%s, %d, %v", w, n, ok)
 	}
-	for _, bad := range []string{"", "a", ".1", "a.", "a.0", "a.-1", "a.x"} {
-		if _, _, err := RunNumber(bad); err == nil {
+	for _, bad := range []string{"", "a", ".1", "a.", "a.0", "a.-1", "a.+1", "a.x"} {
+		if _, _, ok := RunNumber(bad); ok {
 			t.Errorf("%q is taken for a run", bad)
 		}
 	}

@@ -94,11 +94,7 @@ WHERE t.run_id = f.run_id AND t.step_no = f.step_no AND t.task_index = f.task_in
 
 // RememberRow makes the row of a send anew, with its tasks. ok is false, and nothing changed, unless all of them are pending in a step of that job.
 func (s *Store) RememberRow(ctx context.Context, m Send, job string, w lifecycle.Work) (ok bool, err error) {
-	indexes := make([]int, 0, len(w.Attempts))
-	for _, index := range w.Indexes.All() {
-		indexes = append(indexes, index)
-	}
-	tag, err := s.pool.Exec(ctx, rememberRowSQL, m.Row, m.Send, m.At, m.Claim, w.RunID, w.Step, job, indexes, w.Attempts,
+	tag, err := s.pool.Exec(ctx, rememberRowSQL, m.Row, m.Send, m.At, m.Claim, w.RunID, w.Step, job, w.Indexes.List(), w.Attempts,
 		multirange(w.Indexes), lifecycle.Sources(lifecycle.KindTask, lifecycle.Dispatched))
 	return tag.RowsAffected() > 0, wrap(err, "remember execution %s", m.Row)
 }
@@ -116,11 +112,7 @@ GROUP BY s.run_id, s.step_no`
 
 // Standing says what the tasks of some work are in the database.
 func (s *Store) Standing(ctx context.Context, job string, w lifecycle.Work) (st lifecycle.Standing, err error) {
-	indexes := make([]int, 0, len(w.Attempts))
-	for _, index := range w.Indexes.All() {
-		indexes = append(indexes, index)
-	}
-	rows, err := s.pool.Query(ctx, standingSQL, w.RunID, w.Step, job, indexes)
+	rows, err := s.pool.Query(ctx, standingSQL, w.RunID, w.Step, job, w.Indexes.List())
 	if err != nil {
 		return st, wrap(err, "read the tasks of step %s of run %s", w.Step, w.RunID)
 	}
@@ -166,7 +158,7 @@ UPDATE workflows SET last_run_number = $2 WHERE name = $1 AND last_run_number < 
 
 // LeaveAlone notes that an execution is known and belongs to nothing, with one event, and that its run's number is taken.
 func (s *Store) LeaveAlone(ctx context.Context, l lifecycle.LeftAlone, actor string) error {
-	if workflow, number, err := lifecycle.RunNumber(l.Run); err == nil {
+	if workflow, number, ok := lifecycle.RunNumber(l.Run); ok {
 		if _, err := s.pool.Exec(ctx, keepNumberSQL, workflow, number); err != nil {
 			return wrap(err, "keep the number of run %s", l.Run)
 		}
