@@ -34,7 +34,7 @@ locals {
     workflows = var.definers
   }
 
-  # Identity-Aware Proxy calls the dashboard for the person whom it has let in.
+  # Identity-Aware Proxy calls status for the person whom it has let in.
   iap_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-iap.iam.gserviceaccount.com"
 
   functions = {

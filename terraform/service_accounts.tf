@@ -5,7 +5,7 @@ locals {
     {
       migrate   = "Orchestrator: brings the database to a release"
       scheduler = "Orchestrator: calls tick every minute"
-      status    = "Orchestrator: reads, serves the dashboard"
+      status    = "Orchestrator: reads"
       tick      = "Orchestrator: runs and follows Cloud Run jobs"
       trigger   = "Orchestrator: starts and stops runs"
       workflows = "Orchestrator: keeps definitions"

@@ -8,7 +8,7 @@ variable "alerts_enabled" {
 }
 
 variable "dashboard_iap" {
-  description = "Put Identity-Aware Proxy before the status service, so that people open the dashboard in a browser; see the README for who is let in."
+  description = "Put Identity-Aware Proxy before the status service, so that people open it in a browser; see the README for who is let in."
   type        = bool
   default     = false
   nullable    = false
